@@ -1,0 +1,168 @@
+"""One unit of work in flight, in its two faces: `with` and `async with`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from math import inf
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from protectwork._errors import HoldError, ProtectionRefusedError, ProtectionUnavailableError
+from protectwork._observers import Mailbox
+from protectwork._types import Outcome
+from protectwork._waiting import GreenletWaiter, LoopWaiter, NativeAlarm, blocking_waiter, on_event_loop
+
+if TYPE_CHECKING:
+    from protectwork._keeper import Keeper
+
+__all__ = ["Hold"]
+
+_USE_ASYNC = "use `async with protect()`, or @protected on the async function"
+_NEVER_WAITS = (
+    "a sync protect() on the thread of a running event loop does not wait for ECS,"
+    f" so the work starts unconfirmed; {_USE_ASYNC}"
+)
+
+
+class Hold:
+    """One unit of work: while it is in flight, the manager keeps the task protected.
+
+    Made by `protect()` and used with `with` or `async with`; made and entered by `ProtectionManager.acquire`, and
+    then ended by `release`. One hold is one unit of work at a time: it may be used again when it has ended, not before.
+
+    Entering waits until the lease is confirmed or refused, for at most `acquire_timeout`, and only if it is the first
+    to find ECS out of reach; `async with` waits without blocking the loop, and may be cancelled. Leaving never waits.
+    All methods are safe in any thread and task.
+    """
+
+    __slots__ = ("_keeper", "_on_lost", "_raises", "began_at", "ends_at", "label", "max_duration_s", "overran")
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        label: str,
+        max_duration_s: float | None,
+        raises: bool,  # noqa: FBT001 - one call a hold, on the hot path
+        on_lost: Callable[[Hold], object] | None,
+    ) -> None:
+        self._keeper = keeper
+        self._raises = raises
+        self._on_lost = on_lost
+        self.label = label
+        self.max_duration_s = max_duration_s
+        self.began_at = inf  # on the keeper's clock; inf while not in flight
+        self.ends_at = inf
+        self.overran = False
+
+    def __repr__(self) -> str:
+        return f"<Hold {self.label!r} {'in flight' if self.began_at != inf else 'not in flight'}>"
+
+    @property
+    def confirmed(self) -> bool:
+        """ECS is known to protect the task now, and this hold is in flight."""
+        return self.began_at != inf and self._keeper.now() < self._keeper.sure_until
+
+    @property
+    def lost(self) -> bool:
+        """This hold is in flight and was protected, and the lease ran out before it could be renewed."""
+        return self.began_at < self._keeper.sure_until <= self._keeper.now()
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the lease ends as far as we know (aware, UTC); None while it is not confirmed."""
+        return self._keeper.expires_at() if self.confirmed else None
+
+    def release(self) -> None:
+        """End the hold; when it is not in flight, nothing happens. Never waits, never raises."""
+        keeper = self._keeper
+        with keeper.lock:
+            self.began_at = self.ends_at = inf
+            if keeper.holds.pop(self, self) is self or keeper.holds:
+                return  # not in flight (a fork, a second release), or not the last
+            keeper.ledger.idle_since = now = keeper.now()
+            if keeper.wakes_at > now + keeper.linger_reach_s:
+                keeper.went_idle()
+
+    def drop(self) -> None:
+        """End the hold soon, from code that may run in a finaliser: takes no lock."""
+        self._keeper.drop(self)
+
+    def tell_lost(self) -> None:
+        """Have `on_lost` called if this hold lost its lease."""
+        if (on_lost := self._on_lost) and self.lost:
+            Mailbox().put(lambda: on_lost(self))
+
+    def __enter__(self) -> Self:
+        if not self._begin():
+            self._admit()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    async def __aenter__(self) -> Self:
+        if not self._begin():
+            await self._admit_async()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _begin(self) -> bool:
+        """Put the hold into the ledger; False when the keeper has to be asked."""
+        keeper = self._keeper
+        with keeper.lock:
+            if self.began_at != inf:
+                raise HoldError(label=self.label)
+            self.began_at = now = keeper.now()
+            keeper.holds[self] = None
+            if self.max_duration_s is None:
+                return now < keeper.settled_until
+            self.ends_at = now + self.max_duration_s
+            self.overran = False
+            return now < keeper.settled_until and self.ends_at <= keeper.covered_until
+
+    def _admit(self) -> None:
+        """Ask the keeper, and wait for it where this thread may wait."""
+        waiter = None if on_event_loop() else blocking_waiter()
+        try:
+            wait_s = self._keeper.hold_began(self, waiter)
+            if wait_s is not None and waiter:
+                self._wait(waiter, wait_s)
+            elif wait_s is not None:
+                self._keeper.once(_NEVER_WAITS)
+            self._require(remedy=None if waiter else _USE_ASYNC)
+        except BaseException:  # an interrupt or the refusal: the work does not start, so nothing is in flight
+            self.release()
+            raise
+
+    def _wait(self, waiter: NativeAlarm | GreenletWaiter, wait_s: float) -> None:
+        try:
+            waiter.wait(wait_s)
+        finally:
+            self._keeper.forget(waiter)
+
+    async def _admit_async(self) -> None:
+        try:
+            waiter = LoopWaiter()
+            wait_s = self._keeper.hold_began(self, waiter)
+            if wait_s is not None:
+                try:
+                    await waiter.wait(wait_s)
+                finally:
+                    self._keeper.forget(waiter)
+            self._require()
+        except BaseException:  # cancelled, say: the count has to be right all the same
+            self.release()
+            raise
+
+    def _require(self, *, remedy: str | None = None) -> None:
+        if not self._raises or (answer := self._keeper.unprotected_because()) is None:
+            return
+        kind = ProtectionRefusedError if answer.outcome is Outcome.REFUSED else ProtectionUnavailableError
+        raise kind(label=self.label, reason=answer.reason or str(answer.outcome), detail=answer.detail or remedy)

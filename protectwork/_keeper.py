@@ -1,0 +1,329 @@
+"""The keeper: one thread that asks the machine what to do, makes the calls, and tells who waits (EFFECTS).
+
+It decides nothing. One lock stands between it and the threads that hold: it guards the machine, the ledger and the
+waiters, and nothing is called under it that may block, log, or run a user's code.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import weakref
+from _thread import RLock
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from math import inf
+
+from protectwork._backend import Backend
+from protectwork._clock import Clock, steady_now
+from protectwork._events import CallFinished, Event, HoldOverran, LeaseLost
+from protectwork._forks import forgets_on_fork
+from protectwork._lease import Lease
+from protectwork._ledger import Entry, Ledger
+from protectwork._observers import logger
+from protectwork._steps import Answered, Call, HoldBegan, Policy, Random, Retire, Send, Start, Tell, Tick
+from protectwork._types import Answer, Outcome
+from protectwork._waiting import NativeAlarm, Waiter, start_thread
+
+__all__ = ["EXIT_S", "Keeper"]
+
+EXIT_S = 2.0  # how long the exit of a process may wait for the release
+_LONGEST_WAIT_S = 30.0  # a missed ring, a suspended machine, a clock that jumped: none hurts for longer
+_LINGER_REACH = 1.25  # times the linger: the latest moment of a release
+_PAUSE_S = 1.0  # after a fault of our own
+
+_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    deadline = steady_now() + EXIT_S
+    for keeper in list(_keepers):
+        keeper.close(max(deadline - steady_now(), 0.0))
+
+
+class Keeper:
+    """The actor of one process.
+
+    What the hot path of a hold reads is published here, under the lock, after every step:
+
+    Attributes:
+        lock: Guards everything below, the machine and the ledger. Native, and re-entrant: a signal handler may
+            hold and release while the code that it interrupted does the same.
+        settled_until: Until when a hold can begin without telling anybody.
+        sure_until: Until when the task is known to be protected.
+        covered_until: Until when the lease covers work that declared its end.
+        wakes_at: When the keeper will look again by itself; -inf while it is awake or needs not be woken.
+        linger_reach_s: How soon after the last hold the keeper has to look at the latest.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        policy: Policy,
+        clock: Clock,
+        random: Random,
+        off: bool,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.backend = backend
+        self.clock = clock
+        self.now = clock.now
+        self.linger_reach_s = policy.linger_s * _LINGER_REACH
+        self._policy, self._random, self._off = policy, random, off
+        self._tell = tell
+        self.closed = False
+        self.forget_parent()
+        _keepers.add(self)
+        forgets_on_fork(self)
+
+    def forget_parent(self) -> None:
+        """Begin with nothing, as a new process does: no hold, no thread, no knowledge of the lease."""
+        self.lock = RLock()
+        self.ledger = Ledger()
+        self.holds = self.ledger.holds
+        self.lease = Lease(self._policy, self._random, off=self._off)
+        self.settled_until = self.lease.settled_until(-inf)
+        self.sure_until = self.covered_until = -inf
+        self.wakes_at = -inf
+        self._pid = os.getpid()
+        self._alarm = self.clock.alarm()
+        self._waiters: dict[Waiter, None] = {}
+        self._idle_waiters: dict[Waiter, None] = {}
+        self._dropped: deque[Entry] = deque()  # left by finalisers, which may not take the lock
+        self._running = False
+        self._ended: NativeAlarm | None = None
+        self._told: set[str] = set()
+
+    # -- for holds
+
+    def hold_began(self, hold: Entry, waiter: Waiter | None) -> float | None:
+        """Have the machine look at a hold that stands in the ledger already; return for how long it should wait.
+
+        None when it starts at once. `waiter`, where there is one, is fired when waiting makes no more sense. Never
+        blocks.
+        """
+        if os.getpid() != self._pid:  # forked in C, past Python's hooks
+            self.forget_parent()
+            self.holds[hold] = None
+        with self.lock:
+            if self.closed or self.lease.off:
+                return None
+            now = self.now()
+            until = -inf if hold.ends_at == inf else hold.ends_at
+            self.lease.step(now, HoldBegan(demand=self.ledger.glance(), until=until))
+            self._publish(now)
+            running = self._run_thread()
+            self._alarm.ring()
+            waits_until = self.lease.waits_until(now)
+            if waits_until is None or not running:
+                return None
+            if waiter:
+                self._waiters[waiter] = None
+            return waits_until - now
+
+    def unprotected_because(self) -> Answer | None:
+        """Why work must not start that insists on protection; None when it may."""
+        with self.lock:
+            if self.closed:
+                return Answer(outcome=Outcome.UNAVAILABLE, reason="the manager is closed")
+            if self.lease.off or self.lease.sure(self.now()):
+                return None
+            return self.lease.trouble or Answer(outcome=Outcome.UNAVAILABLE, reason="ECS has not answered yet")
+
+    def expires_at(self) -> datetime | None:
+        """When the lease ends as far as we know; None without a sure one."""
+        left_s = self.sure_until - self.now()
+        return datetime.fromtimestamp(self.clock.wall() + left_s, tz=UTC) if left_s > 0 else None
+
+    def forget(self, waiter: Waiter) -> None:
+        """The waiter waits no longer."""
+        with self.lock:
+            self._waiters.pop(waiter, None)
+            self._idle_waiters.pop(waiter, None)
+
+    def went_idle(self) -> None:
+        """The last hold ended and the keeper would look too late; called under the lock."""
+        self.wakes_at = -inf
+        self._alarm.ring()
+        if not self._running:
+            self._fire_idle()
+
+    def drop(self, hold: Entry) -> None:
+        """Release a hold from a finaliser: takes no lock, for the thread that it interrupts may have it."""
+        self._dropped.append(hold)
+        self._alarm.ring()
+
+    def sweep(self) -> None:
+        """Release the dropped holds; called under the lock."""
+        while self._dropped:
+            self._dropped.popleft().release()
+
+    # -- for the manager
+
+    def start(self) -> None:
+        """Start before there is work, and find out what an earlier container left behind."""
+        with self.lock:
+            if not (self.closed or self.lease.off):
+                self.lease.step(self.now(), Start())
+                self._run_thread()
+                self._alarm.ring()
+
+    def retire(self, waiter: Waiter) -> bool:
+        """Release as soon as nothing is in flight, and fire `waiter` then; False if that is so already."""
+        with self.lock:
+            self.lease.step(self.now(), Retire())
+            self.linger_reach_s = -inf
+            self.sweep()
+            if self.is_idle():
+                return False
+            if not self._running:
+                self.wakes_at = inf  # no thread will notice: the last hold has to tell
+            self._idle_waiters[waiter] = None
+            self._alarm.ring()
+            return True
+
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight, and nothing of the lease is left to end."""
+        with self.lock:
+            return not self.holds and (self.closed or self.lease.off or not self.lease.owes(self.now()))
+
+    def close(self, timeout_s: float = EXIT_S) -> None:
+        """Release if nothing is in flight, end the thread, and forget the lease. Blocks for at most `timeout_s`."""
+        deadline = steady_now() + timeout_s
+        waiter = NativeAlarm()
+        with self.lock:
+            if self.closed:
+                return
+            self.sweep()
+            waits = self._running and not self.holds
+        if waits and self.retire(waiter):
+            waiter.wait(deadline - steady_now())
+        with self.lock:
+            self.closed = True
+            self.settled_until = -inf  # from now on every hold asks, and is told that nothing protects it
+            self._fire_waiters()
+            ended = self._ended if self._running else None
+            self._alarm.ring()
+        if ended:
+            ended.wait(deadline - steady_now())
+
+    # -- the thread
+
+    def _run_thread(self) -> bool:
+        if self._running or self.closed:
+            return self._running
+        self._running, self._ended = True, NativeAlarm()
+        try:
+            start_thread(self._run, name="protectwork-keeper")
+        except RuntimeError:  # a limit, or the interpreter's exit: the work comes first, and the next hold tries again
+            self._running = False
+            self.once("no thread could be started, so the task is not protected")
+        return self._running
+
+    def _run(self) -> None:
+        while not self.closed:
+            try:
+                pause_s = self._turn()
+            except Exception:  # noqa: BLE001 - a fault of ours must not end the renewals: try on, slowly
+                self.once("a fault in the keeper; it goes on")
+                pause_s = _PAUSE_S
+            if pause_s > 0 and not self.closed:
+                self._alarm.wait(pause_s)
+        self._running = False
+        if self._ended:
+            self._ended.ring()
+
+    def _turn(self) -> float:
+        """Do what is due; return for how long to sleep."""
+        with self.lock:
+            self.wakes_at = -inf
+            now = self.now()
+            self.sweep()
+            actions = self.lease.step(now, Tick(demand=self.ledger.demand()))
+            overran = self.ledger.newly_overran(now)
+            self._publish(now)
+        for hold in overran:
+            self._tell(HoldOverran(label=hold.label, max_duration_s=hold.ends_at - hold.began_at))
+        called = False
+        for action in actions:
+            match action:
+                case Tell(event=event):
+                    self._pass_on(event)
+                case Send():
+                    self._call(action)
+                    called = True
+        return 0.0 if called else self._plan()
+
+    def _plan(self) -> float:
+        with self.lock:
+            now = self.now()
+            if bool(self.holds) != bool(self.lease.demand.in_flight):
+                return 0.0  # it changed since the machine looked, and as long as we are awake nobody rings
+            self.wakes_at = min(self.lease.due(now), self.ledger.next_overrun(), now + _LONGEST_WAIT_S)
+            return max(self.wakes_at - now, 0.0)
+
+    def _call(self, send: Send) -> None:
+        began = self.now()
+        answer = self._ask(send)
+        left_s = None if answer.expires_at is None else answer.expires_at.timestamp() - self.clock.wall()
+        with self.lock:
+            now = self.now()
+            self.lease.demand = self.ledger.glance()
+            actions = self.lease.step(now, Answered(answer=answer, left_s=left_s))
+            self._publish(now)
+        self._tell(CallFinished(call=str(send.call), answer=answer, seconds=now - began))
+        for action in actions:
+            if isinstance(action, Tell):
+                self._pass_on(action.event)
+
+    def _ask(self, send: Send) -> Answer:
+        try:
+            match send.call:
+                case Call.ENABLE:
+                    return self.backend.enable(send.minutes)
+                case Call.DISABLE:
+                    return self.backend.disable()
+                case Call.GET:
+                    return self.backend.get()
+        except Exception as error:  # noqa: BLE001 - a backend's fault tells nothing about what ECS did
+            self.once("the backend raised; this counts as no answer")
+            return Answer(outcome=Outcome.AMBIGUOUS, reason=type(error).__name__, detail=str(error)[:200])
+
+    def _pass_on(self, event: Event) -> None:
+        self._tell(event)
+        if isinstance(event, LeaseLost):
+            with self.lock:
+                holds = list(self.holds)
+            for hold in holds:
+                hold.tell_lost()
+
+    def _publish(self, now: float) -> None:
+        self.sure_until = self.lease.record.sure_until
+        self.covered_until = self.lease.covered_until
+        self.settled_until = -inf if self.closed else self.lease.settled_until(now)
+        if self.lease.waits_until(now) is None:
+            self._fire_waiters()
+        if self.is_idle():
+            self._fire_idle()
+
+    def _fire_waiters(self) -> None:
+        for waiter in self._waiters:
+            waiter.fire()
+        self._waiters.clear()
+
+    def _fire_idle(self) -> None:
+        for waiter in self._idle_waiters:
+            waiter.fire()
+        self._idle_waiters.clear()
+
+    def once(self, trouble: str) -> None:
+        """Log `trouble` the first time that it happens; as an error with its traceback if one is being handled."""
+        if trouble not in self._told:
+            self._told.add(trouble)
+            raised = sys.exc_info()[0] is not None
+            logger.log(logging.ERROR if raised else logging.WARNING, "%s", trouble, exc_info=raised)

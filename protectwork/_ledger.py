@@ -1,0 +1,67 @@
+"""Who is busy in this task.
+
+So far a task is one process here: the holds in flight are those of this process, and nobody else's call has to be
+waited for. The lease's record is a plain value that the machine takes and gives back, so that it can be shared.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Protocol
+
+from protectwork._steps import Demand
+
+__all__ = ["Entry", "Ledger"]
+
+
+class Entry(Protocol):
+    """One hold, as the ledger sees it."""
+
+    label: str
+    """What people know it by."""
+    began_at: float
+    """When it was taken, on the keeper's clock."""
+    ends_at: float
+    """Its declared end; inf when it declared none."""
+    overran: bool
+    """It has been told that it runs longer than declared."""
+
+    def release(self) -> None:
+        """Take it out of the ledger. Never blocks."""
+        ...
+
+    def tell_lost(self) -> None:
+        """Call back the user's code if this hold was protected and no longer is. Never blocks."""
+        ...
+
+
+class Ledger:
+    """The holds in flight, oldest first. Whoever shares it does so under the keeper's lock."""
+
+    def __init__(self) -> None:
+        self.holds: dict[Entry, None] = {}
+        self.idle_since = -inf
+
+    def demand(self) -> Demand:
+        """What all of them together ask of the lease; looks at every hold."""
+        ends = (hold.ends_at for hold in self.holds if hold.ends_at != inf)
+        return self._demand(work_until=max(ends, default=-inf))
+
+    def glance(self) -> Demand:
+        """The same without the declared ends, at a cost that does not grow with the number of holds."""
+        return self._demand(work_until=-inf)
+
+    def _demand(self, *, work_until: float) -> Demand:
+        oldest = next((hold.began_at for hold in self.holds), inf)
+        return Demand(in_flight=len(self.holds), oldest=oldest, idle_since=self.idle_since, work_until=work_until)
+
+    def newly_overran(self, now: float) -> list[Entry]:
+        """The holds that have passed their declared end since it was last asked."""
+        found = [hold for hold in self.holds if hold.ends_at <= now and not hold.overran]
+        for hold in found:
+            hold.overran = True
+        return found
+
+    def next_overrun(self) -> float:
+        """When the next hold passes its declared end; inf when none will."""
+        return min((hold.ends_at for hold in self.holds if not hold.overran), default=inf)

@@ -1,0 +1,238 @@
+"""The manager: what a user holds in hand, and the floor that adapters stand on."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Self, overload
+
+from protectwork._admission import Admission
+from protectwork._backend import Backend
+from protectwork._clock import Clock
+from protectwork._decorator import Decorable, protect_function
+from protectwork._events import Observer
+from protectwork._hold import Hold
+from protectwork._keeper import EXIT_S, Keeper
+from protectwork._observers import LoggingObserver, Observers, logger
+from protectwork._settings import OnUnprotected, Settings, seconds
+from protectwork._steps import Policy
+from protectwork._terms import Terms, clean_label, duration_s, insists
+from protectwork._types import HoldStatus, Seconds, State, Status
+from protectwork._waiting import SystemClock, blocking_waiter
+from protectwork.backends import choose_backend
+from protectwork.backends.null import NullBackend
+
+__all__ = ["ProtectionManager", "decorate"]
+
+_UNLABELLED = "work"
+
+
+class ProtectionManager:
+    """Keeps this task protected exactly while work is in flight.
+
+    Its thread starts at the first hold and makes every call; no method of the manager makes one. Outside ECS it is
+    off: everything works, no call is made, no thread started. All methods are safe in any thread; those that may
+    block say for how long. In a forked child it begins anew, with nothing in flight.
+
+    Args:
+        backend: What makes the calls; chosen by the settings and the environment when not given.
+        settings: What to do; from the environment (``PROTECTWORK_*``) when not given.
+        clock: Where time comes from; this machine's when not given.
+        random: Where jitter comes from.
+
+    Raises:
+        SettingsError: The environment holds a bad value.
+    """
+
+    def __init__(
+        self,
+        backend: Backend | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.settings = settings or Settings.from_env(os.environ)
+        clock = clock or SystemClock()
+        self._backend = backend or _backend_for(self.settings, os.environ, clock)
+        self._observers = Observers(LoggingObserver())
+        self._raises = self.settings.on_unprotected == "raise"
+        self._keeper = Keeper(
+            self._backend,
+            policy=Policy(
+                lease_s=self.settings.lease_s,
+                linger_s=self.settings.linger_s,
+                acquire_timeout_s=self.settings.acquire_timeout_s,
+            ),
+            clock=clock,
+            random=random or Random(),  # noqa: S311 - jitter
+            off=isinstance(self._backend, NullBackend),
+            tell=self._observers.tell,
+        )
+        self.admission = Admission(self._observers.tell)
+
+    def protect(
+        self,
+        label: str | None = None,
+        *,
+        max_duration: Seconds | None = None,
+        on_unprotected: OnUnprotected | None = None,
+        on_lost: Callable[[Hold], object] | None = None,
+    ) -> Hold:
+        """A hold for one unit of work, for use with ``with`` or ``async with``. Never blocks by itself.
+
+        Args:
+            label: Shown by ``status`` and in logs; control characters are escaped, and it is cut at 200 characters.
+            max_duration: An upper bound on how long the work runs, in seconds or as a timedelta, at most 48 h: the
+                lease asked for covers it. Not a time-out: work that runs longer is told once, never cut.
+            on_unprotected: ``"run"`` starts the work all the same when ECS does not confirm, ``"raise"`` raises
+                instead of starting it; the manager's setting when not given.
+            on_lost: Called with the hold, on a thread of its own, when the lease runs out under it.
+
+        Raises:
+            SettingsError: An argument is outside its rule.
+        """
+        return Hold(
+            self._keeper,
+            _UNLABELLED if label is None else clean_label(label),
+            None if max_duration is None else duration_s(max_duration),
+            self._raises if on_unprotected is None else insists(on_unprotected),
+            on_lost,
+        )
+
+    def acquire(
+        self,
+        label: str | None = None,
+        *,
+        max_duration: Seconds | None = None,
+        on_unprotected: OnUnprotected | None = None,
+        on_lost: Callable[[Hold], object] | None = None,
+    ) -> Hold:
+        """Begin a hold that `Hold.release` ends: for pairs of hooks, where ``with`` cannot be used.
+
+        Blocks as entering ``with protect(...)`` does, and takes the same arguments.
+        """
+        return self.protect(
+            label, max_duration=max_duration, on_unprotected=on_unprotected, on_lost=on_lost
+        ).__enter__()
+
+    @overload
+    def protected(self, wrapped: Decorable, /) -> Decorable: ...
+
+    @overload
+    def protected(
+        self,
+        /,
+        *,
+        label: str | None = None,
+        max_duration: Seconds | None = None,
+        on_unprotected: OnUnprotected | None = None,
+        on_lost: Callable[[Hold], object] | None = None,
+    ) -> Callable[[Decorable], Decorable]: ...
+
+    def protected(self, wrapped: Any = None, /, **options: Any) -> Any:
+        """Decorate a function of any kind, so that each run of it is a hold; see `protectwork.protected`."""
+        return decorate(wrapped, options, lambda: self)
+
+    def hold_on(self, terms: Terms, label: str) -> Hold:
+        """A hold on terms that were checked before."""
+        raises = self._raises if terms.raises is None else terms.raises
+        return Hold(self._keeper, label, terms.max_duration_s, raises, terms.on_lost)
+
+    def start(self) -> None:
+        """Start before there is work, and release what an earlier container may have left behind; for adapters."""
+        self._keeper.start()
+
+    def status(self) -> Status:
+        """A snapshot of what the manager knows. Makes no call and never blocks."""
+        keeper = self._keeper
+        with keeper.lock:
+            keeper.sweep()
+            now = keeper.now()
+            keeper.lease.demand = keeper.ledger.demand()
+            holds = tuple(HoldStatus(label=hold.label, age_s=now - hold.began_at) for hold in keeper.holds)
+            return Status(
+                state=State.CLOSED if keeper.closed else keeper.lease.state(now),
+                in_flight=len(holds),
+                in_flight_all=len(holds),
+                holds=holds,
+                confirmed=keeper.lease.sure(now),
+                expires_at=keeper.expires_at(),
+                admission="open" if self.admission.is_open else "closed",
+                last_outcome=keeper.lease.last_outcome,
+                calls=keeper.lease.calls,
+                backend=self._backend.name,
+            )
+
+    def subscribe(self, observer: Observer) -> Callable[[], None]:
+        """Tell `observer` of every event from now on; the returned function ends that.
+
+        It hears of events in order, on a thread of its own: it may block, raise, or use the manager.
+        """
+        return self._observers.add(observer)
+
+    def drain(self, timeout: Seconds | None = None) -> bool:
+        """Close admission, wait until nothing is in flight, release. Admission stays closed.
+
+        Args:
+            timeout: For how long to wait at most, in seconds or as a timedelta; without it, as long as the work takes.
+
+        Returns:
+            Whether nothing is in flight and the task is released.
+        """
+        timeout_s = threading.TIMEOUT_MAX if timeout is None else seconds("timeout", timeout, low_s=0, high_s=1e6)
+        self.admission.close("draining")
+        waiter = blocking_waiter()
+        if not self._keeper.retire(waiter):
+            return True
+        try:
+            waiter.wait(timeout_s)
+        finally:
+            self._keeper.forget(waiter)
+        return self._keeper.is_idle()
+
+    def close(self) -> None:
+        """Release if nothing is in flight, and end the thread; best effort, blocks for at most 2 s.
+
+        Closing twice is a no-op. Work that is in flight runs on, protected until its lease ends; work that begins later
+        runs unprotected, or raises where it asked for that. The exit of the interpreter closes every manager.
+        """
+        with self._keeper.lock:
+            in_flight = len(self._keeper.holds)
+        if in_flight and not self._keeper.closed:
+            logger.warning("closed with %d in flight: the lease is not renewed any more", in_flight)
+        self._keeper.close(EXIT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def decorate(wrapped: Any, options: dict[str, Any], manager: Callable[[], ProtectionManager]) -> Any:
+    """`protected` in both its forms; the manager is asked for at each run, so that none is built at import."""
+    terms = Terms.of(**options)
+
+    def decorator(function: Any) -> Any:
+        def new_hold(name: str) -> Callable[[], Hold]:
+            label = terms.label or clean_label(name)
+            return lambda: manager().hold_on(terms, label)
+
+        return protect_function(function, new_hold)
+
+    return decorator if wrapped is None else decorator(wrapped)
+
+
+def _backend_for(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Backend:
+    backend = choose_backend(settings.backend, environ=environ, allow_endpoint=settings.allow_endpoint, clock=clock)
+    execution = environ.get("AWS_EXECUTION_ENV", "")
+    if settings.backend == "auto" and isinstance(backend, NullBackend) and execution.startswith("AWS_ECS"):
+        logger.warning(
+            "AWS_EXECUTION_ENV is %.40r, but ECS_AGENT_URI is missing: nothing can be protected;"
+            " the container agent must be 1.65.0 or later, and the variable must reach this process",
+            execution,
+        )
+    return backend

@@ -1,0 +1,156 @@
+"""How observers hear of events: each in order, on a thread of its own, so that a slow or raising one hurts nobody."""
+
+from __future__ import annotations
+
+import logging
+from _thread import RLock
+from collections import deque
+from collections.abc import Callable
+
+from protectwork._events import (
+    AdmissionClosed,
+    AdmissionOpened,
+    CallFinished,
+    Event,
+    HoldOverran,
+    LeaseAtRisk,
+    LeaseConfirmed,
+    LeaseLost,
+    LeaseRecovered,
+    LeaseRefused,
+    LeaseReleased,
+    LeaseRenewed,
+    Observer,
+)
+from protectwork._forks import forgets_on_fork
+from protectwork._types import Answer, Outcome
+from protectwork._waiting import start_thread
+
+__all__ = ["LoggingObserver", "Mailbox", "Observers", "logger"]
+
+logger = logging.getLogger("protectwork")
+
+_MOST_WAITING = 1000  # events that a hanging observer may have waiting; the oldest are dropped
+_MUCH_SLACK_S = 600.0  # a failed renewal is not worth a warning while that much is left
+
+
+class Mailbox:
+    """What waits to be run, in order, on a thread that lives only while something waits."""
+
+    def __init__(self) -> None:
+        self.forget_parent()
+        forgets_on_fork(self)
+
+    def forget_parent(self) -> None:
+        """Begin with nothing waiting and no thread."""
+        self._lock = RLock()  # guards _running, and with it that a letter never waits without a thread
+        self._letters: deque[Callable[[], object]] = deque(maxlen=_MOST_WAITING)
+        self._running = False
+
+    def put(self, letter: Callable[[], object]) -> None:
+        """Have `letter` called soon. Never blocks and never raises."""
+        self._letters.append(letter)
+        with self._lock:
+            if self._running:
+                return
+            self._running = True
+        try:
+            start_thread(self._deliver, name="protectwork-observer")
+        except RuntimeError:  # no more threads at the interpreter's exit: better late on this one than never
+            self._deliver()
+
+    def _deliver(self) -> None:
+        while True:
+            with self._lock:
+                if not self._letters:
+                    self._running = False
+                    return
+                letter = self._letters.popleft()
+            try:
+                letter()
+            except Exception:  # the observer's fault; the next event is delivered all the same
+                logger.exception("an observer of protectwork raised")
+
+
+class Observers:
+    """Who hears of the events of one manager."""
+
+    def __init__(self, *first: Observer) -> None:
+        self._mailboxes: tuple[tuple[Observer, Mailbox], ...] = ()
+        for observer in first:
+            self.add(observer)
+
+    def add(self, observer: Observer) -> Callable[[], None]:
+        """Deliver to `observer` from now on, until the returned function is called; twice is once."""
+        if all(known is not observer for known, _ in self._mailboxes):
+            self._mailboxes = (*self._mailboxes, (observer, Mailbox()))
+        return lambda: self._remove(observer)
+
+    def _remove(self, observer: Observer) -> None:
+        self._mailboxes = tuple(pair for pair in self._mailboxes if pair[0] is not observer)
+
+    def tell(self, event: Event) -> None:
+        """Deliver `event` to everyone. Never blocks and never raises."""
+        for observer, mailbox in self._mailboxes:
+            mailbox.put(_letter(observer, event))
+
+
+def _letter(observer: Observer, event: Event) -> Callable[[], object]:
+    return lambda: observer.on_event(event)
+
+
+class LoggingObserver:
+    """The default observer: one line per change of state, none per renewal above DEBUG."""
+
+    def on_event(self, event: Event) -> None:
+        """Log `event` at the level that it deserves."""
+        level, text = _line(event)
+        logger.log(level, "%s", text)
+
+
+def _line(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911 - a table, one row per event
+    match event:
+        case LeaseConfirmed(slack_s=slack_s):
+            return logging.INFO, f"protected for {slack_s:.0f} s"
+        case LeaseRenewed(slack_s=slack_s):
+            return logging.DEBUG, f"protection renewed for {slack_s:.0f} s"
+        case LeaseRecovered(slack_s=slack_s):
+            return logging.WARNING, f"protected again for {slack_s:.0f} s, after the lease had been lost"
+        case LeaseReleased():
+            return logging.INFO, "no longer protected: nothing is in flight"
+        case LeaseRefused() | LeaseAtRisk():
+            return _trouble(event)
+        case LeaseLost(in_flight=in_flight):
+            return logging.ERROR, f"protection ran out with {in_flight} in flight: ECS may stop this task at any moment"
+        case HoldOverran(label=label, max_duration_s=max_duration_s):
+            text = f"{label!r} runs longer than its max_duration of {max_duration_s:.0f} s; it stays protected"
+            return logging.WARNING, text
+        case CallFinished(call=call, answer=answer, seconds=seconds):
+            return logging.DEBUG, f"{call} {said(answer)} after {seconds:.3f} s"
+        case AdmissionClosed(reason=reason):
+            return logging.INFO, f"admission closed: {reason}"
+        case AdmissionOpened():
+            return logging.INFO, "admission open"
+
+
+def _trouble(event: LeaseRefused | LeaseAtRisk) -> tuple[int, str]:
+    if event.answer.outcome is Outcome.NOT_A_SERVICE_TASK:
+        return logging.WARNING, "this task belongs to no service, so it needs no protection; protectwork is off"
+    verb = "be protected" if event.slack_s <= 0 else f"renew protection, which lasts {event.slack_s:.0f} s more"
+    text = f"cannot {verb} ({said(event.answer)}); {event.in_flight} in flight, trying on{_remedy(event.answer)}"
+    return (logging.INFO if event.slack_s > _MUCH_SLACK_S else logging.WARNING), text
+
+
+def _remedy(answer: Answer) -> str:
+    if answer.outcome is not Outcome.MISCONFIGURED:
+        return ""
+    return (
+        "; this will not mend itself: the task role needs ecs:UpdateTaskProtection and ecs:GetTaskProtection,"
+        " and ECS_AGENT_URI must be as ECS set it"
+    )
+
+
+def said(answer: Answer) -> str:
+    """One answer in a few words."""
+    words = (answer.reason, answer.detail)
+    return ": ".join((str(answer.outcome), *(word for word in words if word)))

@@ -1,0 +1,124 @@
+"""What goes into a step of the lease machine, and what comes out: frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
+from typing import Protocol
+
+from protectwork._events import Event
+from protectwork._types import Answer
+
+__all__ = [
+    "Action",
+    "Answered",
+    "Call",
+    "Demand",
+    "HoldBegan",
+    "Input",
+    "Policy",
+    "Random",
+    "Retire",
+    "Send",
+    "Start",
+    "Tell",
+    "Tick",
+]
+
+
+class Random(Protocol):
+    """The source of jitter; `random.Random` is one."""
+
+    def uniform(self, a: float, b: float, /) -> float:
+        """A number between `a` and `b`."""
+        ...
+
+
+class Call(StrEnum):
+    """The three calls."""
+
+    ENABLE = "enable"
+    DISABLE = "disable"
+    GET = "get"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the user chose, in seconds."""
+
+    lease_s: float = 7200.0
+    linger_s: float = 30.0
+    acquire_timeout_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Who is busy, as a state and never as a change: whatever was missed between two steps is made good by the next.
+
+    Attributes:
+        in_flight: The number of holds.
+        oldest: When the oldest hold began.
+        idle_since: When the last hold ended, while none is in flight.
+        work_until: The latest declared end of a hold; -inf when none declared one.
+    """
+
+    in_flight: int = 0
+    oldest: float = inf
+    idle_since: float = -inf
+    work_until: float = -inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time has passed. Only this event makes the machine send."""
+
+    demand: Demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """An adapter started before there is work: find out what an earlier container left behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldBegan:
+    """A hold began that the lease does not simply cover; `until` is its declared end, or -inf.
+
+    What the others declared is not looked at before the next `Tick`.
+    """
+
+    demand: Demand
+    until: float = -inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The call in flight came to an answer; `left_s` is ECS's `ExpirationDate` less the wall time, if it gave one."""
+
+    answer: Answer
+    left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retire:
+    """The task is to go: release as soon as nothing is in flight, without lingering."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Make this call now; `minutes` is 0 unless it enables."""
+
+    call: Call
+    minutes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """Tell the observers."""
+
+    event: Event
+
+
+Input = Tick | Start | HoldBegan | Answered | Retire
+Action = Send | Tell

@@ -1,0 +1,153 @@
+"""How a thread, an asyncio task or a greenlet waits for the keeper without blocking its loop or hub.
+
+The keeper is a native thread even where gevent or eventlet have patched threading: a patched thread starves for a
+whole burst of CPU work. What the two sides share is therefore native too, and waiting greenlets look at it between
+short sleeps of their hub.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from protectwork._clock import Alarm, steady_now
+
+__all__ = ["LoopWaiter", "NativeAlarm", "SystemClock", "Waiter", "blocking_waiter", "on_event_loop", "start_thread"]
+
+_POLL_S = (0.001, 0.02)  # a greenlet's first look, and its rhythm later on
+
+
+class Waiter(Protocol):
+    """One who waits for the keeper."""
+
+    def fire(self) -> None:
+        """End the wait. Never blocks; any thread may call it, more than once."""
+        ...
+
+
+class NativeAlarm:
+    """An alarm on one native lock, which is held except between a ring and the wait that hears it."""
+
+    def __init__(self) -> None:
+        self._silence = _native("allocate_lock")()
+        self._silence.acquire()
+
+    def ring(self) -> None:
+        """See `Alarm.ring`."""
+        with suppress(RuntimeError):  # it rings already
+            self._silence.release()
+
+    def wait(self, timeout_s: float) -> None:
+        """See `Alarm.wait`; in the main thread, signal handlers run meanwhile."""
+        self._silence.acquire(timeout=max(timeout_s, 0.0))
+
+    fire = ring
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    now = staticmethod(steady_now)
+    wall = staticmethod(time.time)
+
+    def alarm(self) -> Alarm:
+        """An alarm that waits in real time."""
+        return NativeAlarm()
+
+
+class GreenletWaiter:
+    """Waits in a greenlet: the hub runs everything else meanwhile."""
+
+    def __init__(self, sleep: Callable[[float], object]) -> None:
+        self._sleep = sleep
+        self._fired = False
+
+    def fire(self) -> None:
+        """See `Waiter.fire`: no hub may be called from a foreign thread, so it is a flag."""
+        self._fired = True
+
+    def wait(self, timeout_s: float) -> None:
+        """Look at the flag at growing intervals, for at most `timeout_s`."""
+        ends, (pause, most) = steady_now() + timeout_s, _POLL_S
+        while not self._fired and (left := ends - steady_now()) > 0:
+            self._sleep(min(pause, left))
+            pause = min(pause * 2, most)
+
+
+class LoopWaiter:
+    """Waits in an asyncio task; to be made on the thread of its running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._fired = self._loop.create_future()
+
+    def fire(self) -> None:
+        """See `Waiter.fire`."""
+        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            self._loop.call_soon_threadsafe(self._set)
+
+    def _set(self) -> None:
+        if not self._fired.done():
+            self._fired.set_result(None)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait for at most `timeout_s`; may be cancelled."""
+        await asyncio.wait((self._fired,), timeout=timeout_s)
+
+
+def blocking_waiter() -> NativeAlarm | GreenletWaiter:
+    """What code that is allowed to wait waits on, here: its greenlet where it runs in one, else its thread."""
+    sleep = _hub_sleep()
+    return GreenletWaiter(sleep) if sleep else NativeAlarm()
+
+
+def on_event_loop() -> bool:
+    """Whether this thread is running an event loop, which a wait would stop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def start_thread(run: Callable[[], None], *, name: str) -> None:
+    """Start a native daemon thread.
+
+    Raises:
+        RuntimeError: No thread can be started: a limit, or the interpreter is shutting down.
+    """
+    if _patched("gevent.monkey") or _patched("eventlet.patcher"):
+        _native("start_new_thread")(run, ())
+    else:
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def _patched(name: str) -> Any:
+    """The module of gevent or eventlet that patches threading, if it is loaded and has done so."""
+    module = sys.modules.get(name)
+    if module is None:
+        return None
+    asks = getattr(module, "is_module_patched", None) or module.is_monkey_patched
+    return module if asks("thread") or asks("threading") else None
+
+
+def _native(name: str) -> Any:
+    """A function of `_thread`, as it was before anybody patched it."""
+    if gevent := _patched("gevent.monkey"):
+        return gevent.get_original("_thread", name)
+    if eventlet := _patched("eventlet.patcher"):
+        return getattr(eventlet.original("_thread"), name)
+    return getattr(sys.modules["_thread"], name)
+
+
+def _hub_sleep() -> Callable[[float], object] | None:
+    for patcher, library in (("gevent.monkey", "gevent"), ("eventlet.patcher", "eventlet")):
+        if _patched(patcher):
+            sleep: Callable[[float], object] = sys.modules[library].sleep
+            return sleep
+    return None

@@ -1,0 +1,169 @@
+"""What an answer of the agent means: pure, and strict, for a status code alone confirms nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import cast
+
+from protectwork._types import Answer, Outcome
+
+__all__ = ["classify", "escaped"]
+
+_Object = Mapping[str, object]
+
+_TEXT_CHARS = 200
+_ARN_CHARS = 1024
+_KINDS = frozenset({"protection", "failure", "error"})
+# Go writes what ECS sent with as many fraction digits as it needs, 0 to 9.
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+# These are a fault of ECS wherever they stand: the write may have been done, and may still be.
+_FAULTS = frozenset({"ServerException", "RequestCanceled"})
+
+
+def classify(status: int, body: bytes, *, asked: bool | None) -> Answer:
+    """Say what one whole answer of the agent comes to.
+
+    Args:
+        status: The HTTP status.
+        body: The whole body.
+        asked: The ``ProtectionEnabled`` that was put; None for a GET.
+
+    Returns:
+        The answer, without ``sent_at``. It is confirmed only by status 200 with ``protection``, and neither
+        ``failure`` nor ``error``, that holds the very JSON boolean that was asked for. Whatever is no definite yes or
+        no is ambiguous: the write may have been applied, or may be yet.
+    """
+    if status == HTTPStatus.TOO_MANY_REQUESTS:  # the agent's own limiter, in plain text
+        return _answer(Outcome.THROTTLED, f"HTTP {status}", "too many requests to the agent")
+    if status // 100 == 3:  # noqa: PLR2004 - 3xx
+        return _answer(Outcome.MISCONFIGURED, f"HTTP {status}", "a redirect is never followed; look at ECS_AGENT_URI")
+    content = _parsed(body)
+    if status == HTTPStatus.OK:
+        return _classify_200(content, asked=asked)
+    return _classify_error(status, content)
+
+
+def escaped(text: str) -> str:
+    """Make text of the other side fit for a log: at most 200 characters, none of them a control character."""
+    shown = repr(text[: _TEXT_CHARS + 1])[1:-1]
+    return shown if len(shown) <= _TEXT_CHARS else f"{shown[: _TEXT_CHARS - 1]}…"
+
+
+def _classify_200(content: _Object, *, asked: bool | None) -> Answer:
+    if protection := _only(content, "protection"):
+        return _classify_protection(protection, asked=asked)
+    if failure := _only(content, "failure"):
+        return _classify_failure(failure)
+    return _unusable("an answer of another shape")
+
+
+def _classify_protection(protection: _Object, *, asked: bool | None) -> Answer:
+    enabled = protection.get("ProtectionEnabled")
+    # Identity, not equality: to Python 1 equals true, to JSON it does not.
+    if not (enabled is True or enabled is False):
+        return _unusable("an answer of another shape")
+    if asked is not None and enabled is not asked:
+        return _unusable(f"asked for {asked}, was told {enabled}")
+    expires_at = _date(protection.get("ExpirationDate")) if enabled else None
+    if asked is None and enabled and expires_at is None:
+        return _unusable("protected, but without a date to believe")
+    task_arn = _arn(protection, "TaskArn")
+    return Answer(outcome=Outcome.CONFIRMED, protected=enabled, expires_at=expires_at, task_arn=task_arn)
+
+
+def _classify_failure(failure: _Object) -> Answer:
+    reason = failure.get("Reason")
+    if not isinstance(reason, str) or not reason:
+        return _unusable("an answer of another shape")
+    outcome = Outcome.NOT_A_SERVICE_TASK if reason == "TASK_NOT_VALID" else Outcome.REFUSED
+    return _answer(outcome, reason, failure.get("Detail"), arn=_arn(failure, "Arn"))
+
+
+def _classify_error(status: int, content: _Object) -> Answer:
+    error = _only(content, "error")
+    code = error.get("Code")
+    reason = code if isinstance(code, str) and code else f"HTTP {status}"
+    # With the id of a request the answer is ECS's own. A 403 without one is the agent's: it has no credentials of the
+    # task role, and after a restart it has none for a while.
+    no_credentials = status == HTTPStatus.FORBIDDEN and not content.get("requestID")
+    return _answer(
+        _outcome_of_error(status, code),
+        reason,
+        error.get("Message"),
+        arn=_arn(error, "Arn"),
+        may_pass=no_credentials,
+    )
+
+
+def _outcome_of_error(status: int, code: object) -> Outcome:
+    if status // 100 != 4 or code in _FAULTS:  # noqa: PLR2004 - 4xx
+        return Outcome.AMBIGUOUS
+    if code == "ThrottlingException":  # ECS's own throttling comes as a 400
+        return Outcome.THROTTLED
+    # The agent's router refuses a path with 404 and a method with 405, neither in JSON.
+    certain = status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+    return Outcome.MISCONFIGURED if certain or isinstance(code, str) else Outcome.AMBIGUOUS
+
+
+def _answer(
+    outcome: Outcome,
+    reason: str,
+    detail: object = None,
+    *,
+    arn: str | None = None,
+    may_pass: bool = False,
+) -> Answer:
+    said = escaped(detail) if isinstance(detail, str) and detail else None
+    return Answer(outcome=outcome, reason=escaped(reason), detail=said, task_arn=arn, may_pass=may_pass)
+
+
+def _unusable(detail: str) -> Answer:
+    return _answer(Outcome.AMBIGUOUS, "unusable answer", detail)
+
+
+def _parsed(body: bytes) -> _Object:
+    """Read a JSON object, empty if it is none or could be read in two ways."""
+    try:
+        # Decoded here, for json would guess UTF-16 too.
+        content = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("_Object", content) if isinstance(content, dict) else {}
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("one key twice: whoever reads it last wins")
+    return content
+
+
+def _no_json(constant: str) -> object:
+    raise ValueError(constant)
+
+
+def _only(content: _Object, kind: str) -> _Object:
+    """Give the object under ``kind``, empty if there is none, or if the content says something of another kind too."""
+    value = content.get(kind)
+    alone = isinstance(value, dict) and content.keys() & _KINDS == {kind}
+    return cast("_Object", value) if alone else {}
+
+
+def _arn(content: _Object, key: str) -> str | None:
+    arn = content.get(key)
+    usable = isinstance(arn, str) and arn.isprintable() and 0 < len(arn) <= _ARN_CHARS
+    return cast("str", arn) if usable else None
+
+
+def _date(text: object) -> datetime | None:
+    """Read an RFC 3339 date as UTC; what is finer than a microsecond is cut off, so never later than it says."""
+    if not isinstance(text, str) or not _RFC3339.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

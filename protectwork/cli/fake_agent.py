@@ -1,0 +1,56 @@
+"""``protectwork fake-agent``: an ECS agent for work on a machine that is not in ECS."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+import click
+
+from protectwork.cli._agent_log import AgentLog
+from protectwork.cli._faults import Armed, arm, fault_option
+from protectwork.testing import FakeAgent
+
+__all__ = ["command"]
+
+_LOOK_S = 1.0  # how often it looks for what happens without a request: protection that runs out, late writes
+
+
+@click.command("fake-agent")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port on 127.0.0.1; a free one by default.")
+@fault_option
+def command(*, port: int, faults: Sequence[Armed]) -> None:
+    r"""Play the ECS agent on this machine, until Ctrl-C or SIGTERM.
+
+    Prints the line that tells a shell where it is, alone on the standard output; then each request, and each change of
+    the task's protection, on the standard error.
+
+    \b
+      protectwork fake-agent --port 8099 &
+      export ECS_AGENT_URI=http://127.0.0.1:8099/api/good
+      python my_worker.py
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with _agent_on(port) as agent:
+            arm(agent, faults)
+            click.echo(f"export ECS_AGENT_URI={agent.uri}")
+            _report(agent)
+    except KeyboardInterrupt:  # the way it is meant to end
+        pass
+
+
+def _agent_on(port: int) -> FakeAgent:
+    try:
+        return FakeAgent(port=port)
+    except OSError as error:
+        raise click.BadParameter(f"127.0.0.1:{port} cannot be used: {error.strerror}", param_hint="--port") from None
+
+
+def _report(agent: FakeAgent) -> None:
+    log = AgentLog(agent)
+    while True:
+        agent.wait_until(log.has_news, timeout_s=_LOOK_S)
+        for line in log.news():
+            at = agent.time.date(line.time).isoformat(timespec="milliseconds")
+            click.echo(f"{at}  {line.text}", err=True)

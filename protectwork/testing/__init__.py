@@ -1,0 +1,30 @@
+"""What protectwork is tested with, for tests of your own workers: an ECS that runs on this machine, and its time."""
+
+from protectwork.testing import faults
+from protectwork.testing._agent import Endpoint, FakeAgent
+from protectwork.testing._ecs_time import EcsTime
+from protectwork.testing._exchange import Call, Exchange, Reply, Request
+from protectwork.testing._fake_clock import FakeClock
+from protectwork.testing._recording import RecordedCall, RecordingBackend
+from protectwork.testing._task import Cause, Change, FakeTask, Span
+from protectwork.testing.faults import Fault, parse_fault
+
+__all__ = [
+    "Call",
+    "Cause",
+    "Change",
+    "EcsTime",
+    "Endpoint",
+    "Exchange",
+    "FakeAgent",
+    "FakeClock",
+    "FakeTask",
+    "Fault",
+    "RecordedCall",
+    "RecordingBackend",
+    "Reply",
+    "Request",
+    "Span",
+    "faults",
+    "parse_fault",
+]

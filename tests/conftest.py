@@ -1,0 +1,87 @@
+"""What holds for the whole suite: external tests only when asked for, the same examples in every run, nothing left."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+_EXTERNAL = pytest.StashKey[int]()
+_GRACE_S = 2.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("protectwork's own suite")
+    group.addoption("--external", action="store_true", help="run the external tests too; they need more than PyPI")
+    group.addoption("--examples", type=int, default=300, metavar="N", help="examples per property (default: 300)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.register_profile(
+        "protectwork",
+        max_examples=config.getoption("--examples"),
+        stateful_step_count=50,
+        derandomize=True,  # the same examples in every run; a new failure comes of a change, never of luck
+        deadline=None,  # how fast the machine is decides nothing
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("protectwork")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--external"):
+        return
+    external = [item for item in items if item.get_closest_marker("external")]
+    config.stash[_EXTERNAL] = len(external)
+    config.hook.pytest_deselected(items=external)
+    items[:] = [item for item in items if item not in external]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if count := config.stash.get(_EXTERNAL, 0):
+        terminalreporter.write_line(f"{count} external tests were not run; they need more than PyPI: pytest --external")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """Set up before every other fixture, so torn down after them: what still stands then, a test has forgotten."""
+    before = _standing()
+    yield
+    deadline = time.monotonic() + _GRACE_S
+    while (left := _standing() - before) and time.monotonic() < deadline:
+        threading.Event().wait(0.05)  # what was told to end may need a moment to do so
+    assert not left, f"left behind by the tests: {', '.join(sorted(left))}"
+
+
+def _standing() -> set[str]:
+    return {*_threads(), *_children(), *_files()}
+
+
+def _threads() -> Iterator[str]:
+    return (f"thread {thread.name}" for thread in threading.enumerate() if not thread.daemon)
+
+
+def _children() -> Iterator[str]:
+    """Child processes, the unreaped included; none where there is no /proc."""
+    multiprocessing.active_children()  # reaps what has ended
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (directory / "stat").read_text().rpartition(")")[2].split()[1]
+            command = (directory / "cmdline").read_text().replace("\0", " ")
+        except OSError:  # it has just ended
+            continue
+        # Python's own helper lives until the interpreter ends.
+        if int(parent) == os.getpid() and "multiprocessing.resource_tracker" not in command:
+            yield f"process {directory.name} ({command.strip() or 'ended, but not waited for'})"
+
+
+def _files() -> Iterator[str]:
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the others are at work still
+        return
+    yield from (str(path) for path in Path("/dev/shm").glob("protectwork-*"))

@@ -1,0 +1,54 @@
+"""An import starts nothing and loads little: asked of a fresh interpreter, where no test has imported anything yet."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["httpx", "httpcore", "boto3", "botocore", "aiobotocore", "click", "rich", "pytest", "celery"]
+
+
+def ask(code: str, *, cwd: os.PathLike[str], **environ: str) -> object:
+    """Run code that prints one line of JSON, in a fresh interpreter away from the sources."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PROTECTWORK_", "ECS_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=inherited | environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+LOADED = f"""
+import json, sys
+before = set(sys.modules)
+import protectwork
+print(json.dumps([name for name in {HEAVY} if name in sys.modules and name not in before]))
+"""
+
+
+def test_an_import_loads_no_http_library_no_aws_library_and_no_command_line(tmp_path):
+    assert ask(LOADED, cwd=tmp_path) == []
+
+
+@pytest.mark.parametrize("variable", ["PROTECTWORK_LEASE", "PROTECTWORK_BACKEND", "ECS_AGENT_URI"])
+def test_an_import_does_not_read_the_environment(tmp_path, variable):
+    assert ask("import protectwork; print(1)", cwd=tmp_path, **{variable: "nonsense"}) == 1
+
+
+def test_an_import_starts_no_thread(tmp_path):
+    assert ask("import threading, protectwork; print(threading.active_count())", cwd=tmp_path) == 1
+
+
+def test_nothing_is_named_integrations(tmp_path):
+    code = "import importlib.util, protectwork; print(0 if importlib.util.find_spec('integrations') is None else 1)"
+    assert ask(code, cwd=tmp_path) == 0
+
+
+def test_every_public_name_is_there_and_the_list_is_sorted(tmp_path):
+    code = "import json, protectwork as p; print(json.dumps([p.__all__, [n for n in p.__all__ if not hasattr(p, n)]]))"
+    names, missing = ask(code, cwd=tmp_path)
+    assert (missing, names) == ([], sorted(names))

@@ -1,0 +1,399 @@
+"""The manager with its keeper, on a fake clock or a backend in memory: what a user sees, and the calls that it costs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from protectwork import (
+    Answer,
+    HoldError,
+    Outcome,
+    ProtectionManager,
+    ProtectionRefusedError,
+    ProtectionUnavailableError,
+    Settings,
+    SettingsError,
+    State,
+)
+from protectwork.testing import FakeClock, RecordingBackend
+
+REFUSED = Answer(outcome=Outcome.REFUSED, reason="DEPLOYMENT_BLOCKED", detail="one too many")
+
+
+def names(backend: RecordingBackend) -> list[str]:
+    return [call.name for call in backend.calls]
+
+
+def started(manager: ProtectionManager, clock: FakeClock) -> ProtectionManager:
+    """Let the first GET pass, and the second that has to be between two calls."""
+    manager.start()
+    clock.advance(10)
+    return manager
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def backend(clock: FakeClock) -> RecordingBackend:
+    return RecordingBackend(clock=clock)
+
+
+@pytest.fixture
+def manager(clock: FakeClock, backend: RecordingBackend) -> Iterator[ProtectionManager]:
+    """A manager in fake time that has asked its GET."""
+    with ProtectionManager(backend, settings=Settings(), clock=clock) as manager:
+        yield started(manager, clock)
+        clock.advance(60)  # what is still to be released needs time to pass
+
+
+# -- one lease for all
+
+
+def test_the_task_is_protected_exactly_while_work_is_in_flight(manager, backend, clock) -> None:
+    assert not backend.protected
+    with manager.protect("batch-17") as hold:
+        assert backend.protected
+        assert hold.confirmed
+        assert not hold.lost
+        assert hold.expires_at is not None
+        assert timedelta(hours=1, minutes=59) < hold.expires_at - datetime.fromtimestamp(clock.wall(), UTC)
+        assert manager.status().state is State.PROTECTED
+    assert not hold.confirmed
+    assert hold.expires_at is None
+    assert manager.status().state is State.LINGERING
+    clock.advance(1.25 * 30)
+    assert not backend.protected
+    assert manager.status().state is State.IDLE
+    assert names(backend) == ["get", "enable", "disable"]
+
+
+def test_the_first_of_two_overlapping_jobs_to_end_takes_nothing_from_the_other(manager, backend, clock) -> None:
+    first, second = manager.acquire("first"), manager.acquire("second")
+    first.release()
+    clock.advance(3600)
+    assert backend.protected
+    assert second.confirmed
+    second.release()
+    clock.advance(40)
+    assert names(backend) == ["get", "enable", "enable", "disable"]
+
+
+def test_three_busy_hours_cost_five_calls(clock, backend) -> None:
+    with ProtectionManager(backend, settings=Settings(), clock=clock) as manager:
+        started(manager, clock)
+        for _ in range(3 * 3600 // 25):
+            with manager.protect():
+                clock.advance(20)
+                assert backend.protected
+            clock.advance(5)
+        assert names(backend) == ["get", *["enable"] * 4]
+        clock.advance(40)
+
+
+def test_a_busy_day_costs_at_most_thirty_calls(clock, backend) -> None:
+    with ProtectionManager(backend, settings=Settings(), clock=clock) as manager:
+        started(manager, clock)
+        for _ in range(24 * 3600 // 25):
+            with manager.protect():
+                clock.advance(20)
+            clock.advance(5)
+        clock.advance(40)
+        assert not backend.protected
+        assert len(backend.calls) <= 30
+
+
+def test_an_idle_loop_makes_no_calls(manager, backend, clock) -> None:
+    clock.advance(24 * 3600)
+    assert names(backend) == ["get"]
+
+
+def test_release_in_another_thread_and_twice_ends_the_hold_once(manager, backend, clock) -> None:
+    other = manager.acquire("other")
+    hold = manager.acquire("one")
+    thread = threading.Thread(target=hold.release)
+    thread.start()
+    thread.join()
+    hold.release()
+    assert [entry.label for entry in manager.status().holds] == ["other"]
+    other.release()
+    assert manager.status().in_flight == 0
+
+
+def test_a_hold_in_flight_cannot_be_entered_again(manager) -> None:
+    with manager.protect("twice") as hold:
+        with pytest.raises(HoldError, match="'twice' is already in flight; call protect\\(\\) once for each"), hold:
+            pytest.fail("entered twice")
+        assert manager.status().in_flight == 1
+    with hold:
+        assert manager.status().in_flight == 1, "one after the other is well"
+    assert manager.status().in_flight == 0
+
+
+def test_an_exception_of_the_work_passes_through_and_ends_the_hold(manager) -> None:
+    with pytest.raises(ZeroDivisionError), manager.protect():
+        _ = 1 / 0
+    assert manager.status().in_flight == 0
+
+
+def test_many_threads_share_one_lease(manager, backend) -> None:
+    barrier = threading.Barrier(16)
+
+    def work() -> None:
+        for _ in range(200):
+            with manager.protect() as hold:
+                assert hold.confirmed
+        barrier.wait(10)
+
+    with manager.protect():
+        threads = [threading.Thread(target=work) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert not barrier.broken
+    assert manager.status().in_flight == 0
+    assert names(backend) == ["get", "enable"]
+
+
+def test_a_signal_handler_may_hold_and_release_while_the_main_thread_does(manager) -> None:
+    handled = 0
+
+    def handler(*_: object) -> None:
+        nonlocal handled
+        with manager.protect("in a signal handler"):
+            handled += 1
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        with manager.protect():
+            for _ in range(100_000):
+                with manager.protect():
+                    pass
+                if handled > 50:
+                    break
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert handled > 50
+    assert manager.status().in_flight == 0
+
+
+# -- overruns, labels, arguments
+
+
+def test_work_that_overruns_its_max_duration_is_told_once_and_stays_protected(manager, backend, clock) -> None:
+    overran: list[str] = []
+    heard = threading.Event()
+
+    class Listener:
+        def on_event(self, event: object) -> None:
+            if type(event).__name__ == "HoldOverran":
+                overran.append(event.label)  # type: ignore[attr-defined]
+                heard.set()
+
+    manager.subscribe(Listener())
+    with manager.protect("long", max_duration=timedelta(hours=3)):
+        clock.advance(5 * 3600)
+        assert heard.wait(5)
+        assert backend.protected
+    assert overran == ["long"]
+
+
+def test_the_lease_covers_the_declared_work(manager, backend) -> None:
+    with manager.protect(max_duration=6 * 3600):
+        assert backend.calls[-1].minutes is not None
+        assert backend.calls[-1].minutes >= 360
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [("a\nb\x1b[2J", "a\\nb\\x1b[2J"), ("x" * 10_000, "x" * 199 + "…"), ("", ""), ("späte Schicht", "späte Schicht")],
+)
+def test_a_strange_label_is_made_printable_and_never_breaks_the_job(manager, label: str, shown: str) -> None:
+    with manager.protect(label):
+        assert manager.status().holds[0].label == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"label": 7}, "label must be a string, got 7"),
+        ({"max_duration": -1}, "max_duration must be "),
+        ({"max_duration": timedelta(hours=49)}, "max_duration must be "),
+        ({"max_duration": float("nan")}, "max_duration must be "),
+        ({"max_duration": "2h"}, "max_duration must be "),
+        ({"on_unprotected": "explode"}, "on_unprotected must be 'run' or 'raise', got 'explode'"),
+    ],
+)
+def test_a_bad_argument_is_named_with_its_rule(manager, arguments: dict, text: str) -> None:
+    with pytest.raises(SettingsError, match=text):
+        manager.protect(**arguments)
+    assert manager.status().in_flight == 0
+
+
+# -- refusal and outage
+
+
+def test_work_that_insists_is_refused_with_the_reason_of_ecs() -> None:
+    backend = RecordingBackend()
+    backend.answer_next(Outcome.CONFIRMED)
+    backend.answer_next(REFUSED)
+    settings = Settings(on_unprotected="raise")
+    with ProtectionManager(backend, settings=settings) as manager:
+        with pytest.raises(ProtectionRefusedError) as raised, manager.protect("nightly"):
+            pytest.fail("the work started")
+        assert (raised.value.label, raised.value.reason, raised.value.detail) == (
+            "nightly",
+            "DEPLOYMENT_BLOCKED",
+            "one too many",
+        )
+        assert manager.status().in_flight == 0
+        began = time.monotonic()
+        with pytest.raises(ProtectionRefusedError), manager.protect():
+            pytest.fail("the work started")
+        assert time.monotonic() - began < 1, "the second one does not wait"
+        with manager.protect(on_unprotected="run") as hold:
+            assert not hold.confirmed
+        assert names(backend) == ["get", "enable"]
+
+
+def test_only_the_first_hold_of_an_outage_waits_and_no_longer_than_acquire_timeout() -> None:
+    backend = RecordingBackend()
+    backend.answer_next(Outcome.UNAVAILABLE, times=1000)
+    with ProtectionManager(backend, settings=Settings(acquire_timeout=1.5)) as manager:
+        began = time.monotonic()
+        with manager.protect() as hold:
+            waited = time.monotonic() - began
+            assert not hold.confirmed
+            for _ in range(100):
+                with manager.protect():
+                    pass
+        assert 1.4 <= waited <= 2.5
+        assert time.monotonic() - began - waited < 1.0
+        with pytest.raises(ProtectionUnavailableError), manager.protect(on_unprotected="raise"):
+            pytest.fail("the work started")
+
+
+def test_acquire_ends_in_time_even_if_a_call_never_does() -> None:
+    backend = RecordingBackend()
+    with ProtectionManager(backend, settings=Settings(acquire_timeout=0.3)) as manager, backend.paused():
+        began = time.monotonic()
+        with manager.protect() as hold:
+            assert not hold.confirmed
+        assert time.monotonic() - began < 2.0
+        assert manager.status().in_flight == 0
+
+
+def test_a_backend_that_raises_counts_as_no_answer_and_one_exception_never_ends_the_keeper(caplog) -> None:
+    backend = RecordingBackend()
+    backend.answer_next(RuntimeError("boom"), times=2)
+    with ProtectionManager(backend, settings=Settings()) as manager, manager.protect() as hold:
+        assert hold.confirmed
+        assert names(backend) == ["get", "enable", "enable"]
+    assert [record.levelname for record in caplog.records if "backend raised" in record.message] == ["ERROR"]
+
+
+def test_a_wall_clock_that_jumps_changes_nothing(manager, backend, clock) -> None:
+    with manager.protect() as hold:
+        clock.jump_wall(-10 * 3600)
+        clock.advance(3600)
+        clock.jump_wall(20 * 3600)
+        clock.advance(3600)
+        assert backend.protected
+        assert hold.confirmed
+    assert names(backend) == ["get", "enable", "enable", "enable"]
+
+
+def test_on_lost_is_called_once_with_the_hold(manager, backend, clock) -> None:
+    lost: list[object] = []
+    heard = threading.Event()
+
+    def on_lost(hold: object) -> None:
+        lost.append(hold)
+        heard.set()
+
+    with manager.protect(on_lost=on_lost) as hold, manager.protect() as other:
+        backend.answer_next(REFUSED, times=10_000)
+        clock.advance(2 * 3600 + 60)
+        assert heard.wait(5)
+        assert hold.lost
+        assert other.lost
+        assert not hold.confirmed
+        assert manager.status().state is State.LOST
+    assert lost == [hold]
+
+
+# -- the end
+
+
+def test_drain_closes_admission_waits_for_the_work_and_releases(manager, backend, clock) -> None:
+    hold = manager.acquire()
+    assert manager.drain(timeout=0.05) is False
+    assert not manager.admission.is_open
+    assert manager.status().admission == "closed"
+    assert hold.confirmed, "the work in flight is protected to its end"
+    clock.advance(10)
+    hold.release()
+    assert manager.drain(timeout=timedelta(seconds=10)) is True
+    assert not backend.protected
+    assert names(backend) == ["get", "enable", "disable"]
+
+
+def test_drain_outside_ecs_waits_for_the_work_all_the_same() -> None:
+    manager = ProtectionManager(settings=Settings(backend="off"))
+    hold = manager.acquire()
+    assert manager.drain(timeout=0.05) is False
+    threading.Timer(0.2, hold.release).start()
+    assert manager.drain(timeout=10) is True
+
+
+def test_after_close_everything_is_a_no_op_that_runs_the_work(manager, backend, clock) -> None:
+    with manager.protect():
+        pass
+    clock.advance(10)
+    manager.close()
+    assert names(backend) == ["get", "enable", "disable"], "idle at the end: released without lingering"
+    manager.close()
+    with manager.protect() as hold:
+        assert not hold.confirmed
+    manager.start()
+    with pytest.raises(ProtectionUnavailableError, match="closed"), manager.protect(on_unprotected="raise"):
+        pytest.fail("the work started")
+    assert manager.status().state is State.CLOSED
+    assert names(backend) == ["get", "enable", "disable"]
+
+
+def test_close_takes_nothing_from_work_in_flight(manager, backend, caplog) -> None:
+    hold = manager.acquire()
+    manager.close()
+    assert backend.protected
+    hold.release()
+    assert names(backend) == ["get", "enable"]
+    assert "closed with 1 in flight" in caplog.text
+    assert not [thread for thread in threading.enumerate() if thread.name == "protectwork-keeper"]
+
+
+def test_a_thread_that_cannot_be_started_does_not_break_the_work(backend, clock, monkeypatch, caplog) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    manager = ProtectionManager(backend, settings=Settings(), clock=clock)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with manager.protect() as hold:
+        assert not hold.confirmed
+    monkeypatch.undo()
+    assert "no thread could be started" in caplog.text
+    manager.start()
+    clock.advance(10)
+    assert names(backend) == ["get"], "the next hold or start tries again"
+    manager.close()
