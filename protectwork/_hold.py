@@ -36,7 +36,7 @@ class Hold:
     All methods are safe in any thread and task.
     """
 
-    __slots__ = ("_keeper", "_on_lost", "_raises", "began_at", "ends_at", "label", "max_duration_s", "overran")
+    __slots__ = ("_keeper", "_on_lost", "_raises", "began_at", "ends_at", "label", "max_duration_s")
 
     def __init__(
         self,
@@ -52,8 +52,7 @@ class Hold:
         self.label = label
         self.max_duration_s = max_duration_s
         self.began_at = inf  # on the keeper's clock; inf while not in flight
-        self.ends_at = inf
-        self.overran = False
+        self.ends_at = inf  # the declared end; inf without one, and when it has been told that it passed
 
     def __repr__(self) -> str:
         return f"<Hold {self.label!r} {'in flight' if self.began_at != inf else 'not in flight'}>"
@@ -94,8 +93,8 @@ class Hold:
             Mailbox().put(lambda: on_lost(self))
 
     def __enter__(self) -> Self:
-        if not self._begin():
-            self._admit()
+        if not self.begin():
+            self.admit()
         return self
 
     def __exit__(
@@ -104,8 +103,8 @@ class Hold:
         self.release()
 
     async def __aenter__(self) -> Self:
-        if not self._begin():
-            await self._admit_async()
+        if not self.begin():
+            await self.admit_async()
         return self
 
     async def __aexit__(
@@ -113,8 +112,8 @@ class Hold:
     ) -> None:
         self.release()
 
-    def _begin(self) -> bool:
-        """Put the hold into the ledger; False when the keeper has to be asked."""
+    def begin(self) -> bool:
+        """Put the hold into the ledger; False when `admit` has to follow. What ``with`` does on entering, in two."""
         keeper = self._keeper
         with keeper.lock:
             if self.began_at != inf:
@@ -124,10 +123,9 @@ class Hold:
             if self.max_duration_s is None:
                 return now < keeper.settled_until
             self.ends_at = now + self.max_duration_s
-            self.overran = False
             return now < keeper.settled_until and self.ends_at <= keeper.covered_until
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
         """Ask the keeper, and wait for it where this thread may wait."""
         waiter = None if on_event_loop() else blocking_waiter()
         try:
@@ -147,7 +145,8 @@ class Hold:
         finally:
             self._keeper.forget(waiter)
 
-    async def _admit_async(self) -> None:
+    async def admit_async(self) -> None:
+        """Ask the keeper, and wait for it as a task does."""
         try:
             waiter = LoopWaiter()
             wait_s = self._keeper.hold_began(self, waiter)

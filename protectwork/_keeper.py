@@ -118,7 +118,8 @@ class Keeper:
             self.lease.step(now, HoldBegan(demand=self.ledger.glance(), until=until))
             self._publish(now)
             running = self._run_thread()
-            self._alarm.ring()
+            if self.lease.due(now) < self.wakes_at:
+                self._alarm.ring()
             waits_until = self.lease.waits_until(now)
             if waits_until is None or not running:
                 return None
@@ -248,7 +249,7 @@ class Keeper:
             overran = self.ledger.newly_overran(now)
             self._publish(now)
         for hold in overran:
-            self._tell(HoldOverran(label=hold.label, max_duration_s=hold.ends_at - hold.began_at))
+            self._tell(HoldOverran(label=hold.label, max_duration_s=hold.max_duration_s or 0.0))
         called = False
         for action in actions:
             match action:

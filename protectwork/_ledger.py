@@ -19,12 +19,12 @@ class Entry(Protocol):
 
     label: str
     """What people know it by."""
+    max_duration_s: float | None
+    """How long it declared to run."""
     began_at: float
     """When it was taken, on the keeper's clock."""
     ends_at: float
-    """Its declared end; inf when it declared none."""
-    overran: bool
-    """It has been told that it runs longer than declared."""
+    """Its declared end; inf when it declared none, or has run beyond it."""
 
     def release(self) -> None:
         """Take it out of the ledger. Never blocks."""
@@ -57,11 +57,11 @@ class Ledger:
 
     def newly_overran(self, now: float) -> list[Entry]:
         """The holds that have passed their declared end since it was last asked."""
-        found = [hold for hold in self.holds if hold.ends_at <= now and not hold.overran]
+        found = [hold for hold in self.holds if hold.ends_at <= now]
         for hold in found:
-            hold.overran = True
+            hold.ends_at = inf
         return found
 
     def next_overrun(self) -> float:
         """When the next hold passes its declared end; inf when none will."""
-        return min((hold.ends_at for hold in self.holds if not hold.overran), default=inf)
+        return min((hold.ends_at for hold in self.holds), default=inf)

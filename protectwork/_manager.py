@@ -136,11 +136,6 @@ class ProtectionManager:
         """Decorate a function of any kind, so that each run of it is a hold; see `protectwork.protected`."""
         return decorate(wrapped, options, lambda: self)
 
-    def hold_on(self, terms: Terms, label: str) -> Hold:
-        """A hold on terms that were checked before."""
-        raises = self._raises if terms.raises is None else terms.raises
-        return Hold(self._keeper, label, terms.max_duration_s, raises, terms.on_lost)
-
     def start(self) -> None:
         """Start before there is work, and release what an earlier container may have left behind; for adapters."""
         self._keeper.start()
@@ -217,13 +212,19 @@ def decorate(wrapped: Any, options: dict[str, Any], manager: Callable[[], Protec
     terms = Terms.of(**options)
 
     def decorator(function: Any) -> Any:
-        def new_hold(name: str) -> Callable[[], Hold]:
-            label = terms.label or clean_label(name)
-            return lambda: manager().hold_on(terms, label)
-
-        return protect_function(function, new_hold)
+        return protect_function(function, lambda name: _hold_maker(terms, terms.label or clean_label(name), manager))
 
     return decorator if wrapped is None else decorator(wrapped)
+
+
+def _hold_maker(terms: Terms, label: str, manager: Callable[[], ProtectionManager]) -> Callable[[], Hold]:
+    max_duration_s, raises, on_lost = terms.max_duration_s, terms.raises, terms.on_lost
+
+    def new_hold() -> Hold:
+        it = manager()
+        return Hold(it._keeper, label, max_duration_s, it._raises if raises is None else raises, on_lost)  # noqa: SLF001
+
+    return new_hold
 
 
 def _backend_for(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Backend:

@@ -18,7 +18,7 @@ __all__ = ["draw"]
 _LABEL_COLUMNS = 13
 _SHORTEST_S = 16.0  # the scale begins with that, and grows when it is over
 _TICK_S = 2
-_OTHER_LINES = len(LABELS) + 8  # all but the last events: head, bars, scale, what is between them, the verdict
+_OTHER_LINES = len(LABELS) + 9  # all but the last events: head, bars, scale, what is between them, verdict, prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,9 +92,12 @@ class Jobs:
         command = [sys.executable, "-P", "-m", "protectwork", "run", "--label", label, "--", *program]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, env=self._environ(), stdout=pipe, stderr=pipe, text=True) as child:  # noqa: S603 - our own
-            for line in child.stdout or ():
-                self._tell(label, at=float(line))
-            _, said = child.communicate()
+            try:
+                for line in child.stdout or ():
+                    self._tell(label, at=float(line))
+                _, said = child.communicate()
+            finally:
+                child.terminate()  # after Ctrl-C; one that has ended does not mind
         sys.stderr.write(said)
         if child.returncode:
             raise subprocess.CalledProcessError(child.returncode, command)

@@ -47,10 +47,10 @@ class Report:
     def verdict(self) -> str:
         """All of it in one line."""
         if self.ok:
-            released_s = self.now - self.began - sum(span.end - span.start for span in self.protection)
+            free_s = self.now - self.began - sum(span.end - span.start for span in self.protection)
             return (
-                f"All {len(self.jobs)} jobs were protected from start to end, and the task was free to go for"
-                f" {released_s:.1f} s of {self.now - self.began:.1f} s; {len(self.calls)} calls."
+                f"All {len(self.jobs)} jobs were protected throughout; the idle task was free for {free_s:.1f} s;"
+                f" {len(self.calls)} calls."
             )
         seconds: dict[str, float] = {}
         for outage in self.outages:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from protectwork.cli._agent_log import AgentLog, Line
 from protectwork.cli._demo_drawing import draw
-from protectwork.cli._demo_jobs import Jobs
+from protectwork.cli._demo_jobs import Job, Jobs
 from protectwork.cli._demo_report import Report, judge
 from protectwork.cli._faults import Armed, arm, fault_option
 from protectwork.testing import FakeAgent
@@ -83,11 +83,16 @@ class _Story:
 
     def news(self) -> list[Line]:
         """What happened since it was last asked, oldest first."""
-        begins = [Line(job.start, f"{job.label} begins") for job in self._jobs.done]
-        ends = [Line(job.end, f"{job.label} ends") for job in self._jobs.done if job.end is not None]
+        jobs = [(job, job.end) for job in self._jobs.done]
+        begins = [Line(job.start, f"{job.label} begins") for job, _ in jobs]
+        ends = [Line(end, f"{job.label} ends, {self._others(job, at=end)} in flight") for job, end in jobs if end]
         fresh = {*begins, *ends} - self._told
         self._told |= fresh
         return sorted([*self._agent.news(), *fresh], key=lambda line: line.time)
+
+    def _others(self, job: Job, *, at: float) -> int:
+        others = (other for other in self._jobs.done if other is not job)
+        return sum(other.start <= at and (other.end is None or other.end > at) for other in others)
 
 
 @contextmanager

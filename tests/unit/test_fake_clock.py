@@ -13,7 +13,6 @@ import pytest
 
 from protectwork._errors import SettingsError
 from protectwork.testing import FakeClock, _fake_clock
-from protectwork.testing._fake_clock import FakeAlarm
 
 DAY_S = 24 * 3600.0
 
@@ -98,9 +97,7 @@ def test_a_day_of_waits_passes_quickly_and_misses_none(fake_clock: FakeClock, sl
     assert time.monotonic() - began_really < 10
 
 
-def test_what_a_woken_thread_does_is_done_before_time_goes_on(
-    fake_clock: FakeClock, sleeping: Callable[..., Sleeper]
-):
+def test_what_a_woken_thread_does_is_done_before_time_goes_on(fake_clock: FakeClock, sleeping: Callable[..., Sleeper]):
     began, log = fake_clock.now(), list[tuple[float, str]]()
     sleeping(fake_clock, period_s=3.0, then=lambda now: log.append((now - began, "three")))
     sleeping(fake_clock, period_s=7.0, then=lambda now: log.append((now - began, "seven")))
@@ -211,15 +208,16 @@ def test_advance_waits_for_a_thread_that_is_starting(fake_clock: FakeClock):
 
 
 def test_a_ring_that_nobody_will_hear_is_waited_for_once(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_fake_clock, "_STARTING_S", 0.2)
+    monkeypatch.setattr(_fake_clock, "_STARTING_S", 0.05)
     alarm = fake_clock.alarm()
     alarm.ring()
     fake_clock.advance(1.0)
+    monkeypatch.setattr(_fake_clock, "_STARTING_S", 10.0)
     began_really = time.monotonic()
 
     fake_clock.advance(1.0)
 
-    assert time.monotonic() - began_really < 0.2
+    assert time.monotonic() - began_really < 5
 
 
 def test_an_alarm_that_is_gone_is_not_waited_for(fake_clock: FakeClock):
@@ -267,7 +265,7 @@ def test_a_thread_that_does_not_come_back_is_named():
     sleeper = Sleeper(clock, period_s=1.0, then=lambda _: gate.wait(5))
     sleeper.start()
 
-    with pytest.raises(TimeoutError, match="sleeper: not back asleep on this clock within 0.1 s"):
+    with pytest.raises(TimeoutError, match="sleeper: not back asleep on this clock"):
         clock.advance(10.0)
 
     gate.set()
@@ -276,7 +274,7 @@ def test_a_thread_that_does_not_come_back_is_named():
 
 @pytest.mark.parametrize("has_slept", [True, False])
 def test_time_moves_on_without_a_thread_that_is_away(fake_clock: FakeClock, has_slept: bool):
-    alarm, gone, back = fake_clock.alarm(), threading.Event(), threading.Event()
+    alarm, gone, leave, back = fake_clock.alarm(), threading.Event(), threading.Event(), threading.Event()
     began, began_really = fake_clock.now(), time.monotonic()
     woke = list[float]()
 
@@ -285,7 +283,8 @@ def test_time_moves_on_without_a_thread_that_is_away(fake_clock: FakeClock, has_
             alarm.wait(60.0)
         with fake_clock.away():
             gone.set()
-            back.wait(5)
+            leave.wait(5)
+        back.set()
         alarm.wait(5.0)  # without a sleep before it, this one hears the ring
         woke.append(fake_clock.now() - began)
         alarm.wait(5.0)
@@ -299,20 +298,12 @@ def test_time_moves_on_without_a_thread_that_is_away(fake_clock: FakeClock, has_
 
     assert time.monotonic() - began_really < 1
 
-    back.set()
-    if has_slept:
-        _wait_until_asleep(alarm)
+    leave.set()
+    back.wait(5)
     fake_clock.advance(10.0)
     thread.join(5)
 
     assert woke == ([12.0, 17.0] if has_slept else [7.0, 12.0])
-
-
-def _wait_until_asleep(alarm: FakeAlarm) -> None:
-    """A thread that was away is waited for once it has said that it is back, which may take a moment."""
-    changed = alarm._schedule._changed
-    with changed:
-        assert changed.wait_for(lambda: alarm.deadline is not None, 5)
 
 
 def test_a_wait_shorter_than_the_clock_can_show_ends_all_the_same():

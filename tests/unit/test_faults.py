@@ -1,164 +1,263 @@
-"""A manager against a real agent endpoint that goes wrong in every way there is.
-
-Whether the task was protected is read from the agent's own timeline. All the scenarios run at once, each with an
-agent of its own, for what they do is mostly wait; the tests look at what became of them.
-"""
+"""Each fault answers as it says, and does to the task what it says; each has a name for the command line."""
 
 from __future__ import annotations
 
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import http.client
+import re
+from collections.abc import Iterator
 
 import pytest
 
-from protectwork import Outcome, ProtectionManager, Settings, State
-from protectwork.backends.agent import AgentBackend
-from protectwork.testing import FakeAgent, Fault, faults
+from protectwork._errors import SettingsError
+from protectwork.testing import FakeAgent, FakeClock, Fault, Reply, faults, parse_fault
+from protectwork.testing.faults import (
+    ApplyThenDrop,
+    Ask,
+    Delay,
+    Digits,
+    Drip,
+    Drop,
+    Ecs,
+    Error,
+    Garbage,
+    Hang,
+    LandLate,
+    Limit,
+    Oversized,
+    Redirect,
+    Refuse,
+    Throttle,
+)
 
-ACQUIRE_TIMEOUT_S = 3.0
-DEADLINE_S = 0.4
-
-FAULTS: dict[str, Fault] = {
-    "refuse": faults.Refuse("DEPLOYMENT_BLOCKED", detail="one too many"),
-    "refuse missing": faults.Refuse("MISSING"),
-    "throttle": faults.Throttle(),
-    "limit": faults.Limit(),
-    "error 500": faults.Error(500),
-    "error 503": faults.Error(503),
-    "error 504": faults.Error(504),
-    "hang": faults.Hang(),
-    "hang after the headers": faults.Hang(after_headers=True),
-    "drip the headers": faults.Drip("headers", interval_s=0.05),
-    "drip the body": faults.Drip("body", interval_s=0.05),
-    "drop": faults.Drop(),
-    "reset": faults.Drop(reset=True),
-    "apply, then drop": faults.ApplyThenDrop(),
-    "land late": faults.LandLate(1.0),
-    "land late, unanswered": faults.LandLate(1.0, answered=False),
-    "garbage": faults.Garbage(),
-    "garbage, the opposite": faults.Garbage("opposite"),
-    "redirect": faults.Redirect(),
-    "oversized": faults.Oversized(),
-}
-OUTCOMES = {
-    "refuse": Outcome.REFUSED,
-    "refuse missing": Outcome.REFUSED,
-    "throttle": Outcome.THROTTLED,
-    "limit": Outcome.THROTTLED,
-    "redirect": Outcome.MISCONFIGURED,
-}
-HOPELESS = {Outcome.REFUSED, Outcome.MISCONFIGURED}
+from .agent_client import get, put
 
 
-@dataclass
-class Story:
-    """What became of one scenario."""
-
-    waited_s: float = 0.0
-    confirmed_at_start: bool = False
-    outcome: Outcome | None = None
-    state: State | None = None
-    lies: list[str] = field(default_factory=list)
-    recovered_s: float | None = None
-    enables: int = 0
-    gets: int = 0
-    lasted_s: float = 0.0
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    def on_event(self, event: object) -> None:
-        if type(event).__name__ == "CallFinished":
-            self.outcomes.append(event.answer.outcome)  # type: ignore[attr-defined]
+@pytest.fixture
+def agent(fake_clock: FakeClock) -> Iterator[FakeAgent]:
+    with FakeAgent(clock=fake_clock, delay_scale=0) as agent:
+        yield agent
 
 
-def watch(manager: ProtectionManager, agent: FakeAgent, story: Story, stop: threading.Event) -> None:
-    """Look again and again whether the manager claims what the agent does not grant."""
-    while not stop.wait(0.003):
-        before = agent.now()
-        if manager.status().confirmed and not agent.was_protected(before, before):
-            story.lies.append(f"confirmed at {before}, and the agent says {agent.changes}")
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        (Refuse(), 200, rb'\{"failure":\{"Arn":"arn.*","Detail":null,"Reason":"DEPLOYMENT_BLOCKED"\}\}'),
+        (Refuse("MISSING", detail="gone"), 200, rb'.*"Detail":"gone","Reason":"MISSING"\}\}'),
+        (Throttle(), 400, rb'\{"requestID":".+","error":\{.*"Code":"ThrottlingException".*'),
+        (Limit(), 429, rb"[^{]+"),
+        (Error(), 500, rb'\{"requestID":".+","error":\{.*"Code":"ServerException".*'),
+        (Error(503), 503, rb'\{"requestID":"","error":\{.*"Code":"UnknownError".*'),
+        (Error(504), 504, rb'\{"error":\{.*"Code":"RequestCanceled".*'),
+        (Garbage(), 200, rb"[^{]+"),
+        (Garbage("empty"), 200, rb""),
+        (Garbage("shape"), 200, rb'\{"protection":\[.*\]\}'),
+        (Garbage("strings"), 200, rb'.*"ProtectionEnabled":"true".*'),
+        (Garbage("both"), 200, rb'\{"protection":\{.*"ProtectionEnabled":true,.*\},"failure":\{.*\}\}'),
+        (Garbage("opposite"), 200, rb'.*"ProtectionEnabled":false.*'),
+        (Oversized(), 200, rb'\{"protection":\{.*"ProtectionEnabled":true.*0{100000}.*\}\}'),
+        (Redirect(), 301, rb""),
+        (Redirect("http://127.0.0.1:9/", status=307), 307, rb""),
+    ],
+    ids=repr,
+)
+def test_a_fault_that_answers_does_nothing_to_the_task(agent: FakeAgent, fault: Fault, status: int, said: bytes):
+    agent.fail(fault)
+
+    got = put(agent, enabled=True, minutes=5)
+
+    assert got.status == status
+    assert re.fullmatch(said, got.body)
+    assert agent.changes == ()
+    assert [call.fault for call in agent.calls] == [fault]
 
 
-def tell(fault: Fault) -> Story:
-    story = Story()
-    with FakeAgent() as agent:
-        agent.fail(fault, times=None)
-        backend = AgentBackend(agent.uri, deadline_s=DEADLINE_S)
-        stop = threading.Event()
-        with ProtectionManager(backend, settings=Settings(acquire_timeout=ACQUIRE_TIMEOUT_S, linger=0)) as manager:
-            manager.subscribe(story)
-            watcher = threading.Thread(target=watch, args=(manager, agent, story, stop))
-            watcher.start()
-            began = time.monotonic()
-            with manager.protect("job") as hold:
-                story.waited_s = time.monotonic() - began
-                story.confirmed_at_start = hold.confirmed
-                story.state = manager.status().state
-                story.outcome = manager.status().last_outcome
-                agent.heal()
-                if story.outcome not in HOPELESS:
-                    healed = time.monotonic()
-                    while not hold.confirmed and time.monotonic() - healed < 20:
-                        time.sleep(0.01)
-                    story.recovered_s = time.monotonic() - healed
-            story.lasted_s = time.monotonic() - began
-            story.enables, story.gets = len(agent.enables), len(agent.gets)
-            agent.wait_until(lambda: not agent.protected, timeout_s=3)
-            stop.set()
-            watcher.join()
-    return story
+@pytest.mark.parametrize("fault", [Drop(), Drop(reset=True)], ids=repr)
+def test_a_dropped_request_does_nothing_to_the_task(agent: FakeAgent, fault: Fault):
+    agent.fail(fault)
+
+    with pytest.raises(ConnectionError):
+        put(agent, enabled=True)
+
+    assert agent.changes == ()
+    assert [call.status for call in agent.calls] == [None]
 
 
-@pytest.fixture(scope="module")
-def stories() -> dict[str, Story]:
-    with ThreadPoolExecutor(len(FAULTS)) as pool:
-        return dict(zip(FAULTS, pool.map(tell, FAULTS.values()), strict=True))
+@pytest.mark.parametrize("fault", [Drip(), Drip("headers"), Delay(3.9), Digits(9)], ids=repr)
+def test_a_slow_answer_is_a_right_answer(agent: FakeAgent, fault: Fault):
+    agent.fail(fault, times=2)
+
+    assert put(agent, enabled=True, minutes=5).said["protection"]["ProtectionEnabled"] is True
+    assert agent.protected
+    assert put(agent, enabled=False).said["protection"]["ProtectionEnabled"] is False
+    assert not agent.protected
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_acquire_ends_within_its_bound_whatever_the_agent_does(stories: dict[str, Story], name: str) -> None:
-    assert stories[name].waited_s <= ACQUIRE_TIMEOUT_S + 1.0
+def test_an_answer_that_is_too_late_is_a_504_to_what_was_done(agent: FakeAgent):
+    agent.fail(Delay(4))
+
+    assert put(agent, enabled=True).status == 504
+    assert agent.protected
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_nothing_is_ever_confirmed_that_the_agent_does_not_grant(stories: dict[str, Story], name: str) -> None:
-    assert stories[name].lies == []
-    assert not stories[name].confirmed_at_start
+def test_apply_then_drop_does_what_was_asked(agent: FakeAgent):
+    agent.fail(ApplyThenDrop())
+
+    with pytest.raises(http.client.RemoteDisconnected):
+        put(agent, enabled=True, minutes=5)
+
+    assert [change.expires for change in agent.changes] == [agent.now() + 300]
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_the_calls_are_counted_and_never_more_than_one_a_second(stories: dict[str, Story], name: str) -> None:
-    story = stories[name]
-    assert story.gets == 1
-    assert 1 <= story.enables <= story.lasted_s + 1
+@pytest.mark.parametrize("answered", [True, False])
+def test_land_late_does_what_was_asked_later(agent: FakeAgent, fake_clock: FakeClock, answered: bool):
+    agent.fail(LandLate(7, answered=answered))
+    if answered:
+        assert put(agent, enabled=True, minutes=5).status == 504
+    else:
+        with pytest.raises(http.client.RemoteDisconnected):
+            put(agent, enabled=True, minutes=5)
+
+    fake_clock.advance(6)
+    assert not agent.protected
+    fake_clock.advance(1)
+    assert [change.expires for change in agent.changes] == [agent.now() + 300]
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_every_fault_is_taken_for_what_it_is(stories: dict[str, Story], name: str) -> None:
-    expected = OUTCOMES.get(name, Outcome.AMBIGUOUS)
-    assert set(stories[name].outcomes[: stories[name].enables]) <= {expected, Outcome.CONFIRMED}
-    assert stories[name].outcome is expected
+@pytest.mark.parametrize("fault", [LandLate(7), ApplyThenDrop(), Delay(4)], ids=repr)
+def test_a_get_that_goes_wrong_changes_nothing(agent: FakeAgent, fake_clock: FakeClock, fault: Fault):
+    agent.fail(fault)
+    try:
+        get(agent)
+    except http.client.RemoteDisconnected:
+        pass
+    fake_clock.advance(10)
+
+    assert agent.changes == ()
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if OUTCOMES.get(name) not in HOPELESS])
-def test_i3_protected_again_without_anyone_acting(stories: dict[str, Story], name: str) -> None:
-    recovered_s = stories[name].recovered_s
-    assert recovered_s is not None
-    assert recovered_s < 20
+@pytest.mark.parametrize("kind", ["both", "opposite", "shape", "strings"])
+def test_garbage_about_a_get_is_built_of_what_is_true(agent: FakeAgent, kind: str):
+    agent.task.enable(5)
+    agent.fail(parse_fault(f"garbage:{kind}"))
+
+    assert b"rue" in get(agent).body
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if OUTCOMES.get(name) in HOPELESS])
-def test_where_waiting_is_hopeless_the_work_starts_at_once(stories: dict[str, Story], name: str) -> None:
-    assert stories[name].waited_s < 2.5
-    assert stories[name].state is State.REFUSED
-    assert stories[name].enables == 1
+def test_a_disable_answered_with_the_opposite_seems_to_protect(agent: FakeAgent):
+    agent.fail(Garbage("opposite"))
+
+    assert put(agent, enabled=False).said["protection"]["ProtectionEnabled"] is True
+    assert agent.changes == ()
 
 
-def test_a_connection_refused_means_that_nothing_was_sent() -> None:
-    with FakeAgent() as agent:
-        uri = agent.uri
-    settings = Settings(acquire_timeout=0.2)
-    with ProtectionManager(AgentBackend(uri), settings=settings) as manager, manager.protect() as hold:
-        assert not hold.confirmed
-        assert manager.status().last_outcome is Outcome.UNAVAILABLE
+@pytest.mark.parametrize("size", [65537, 200_000])
+def test_an_oversized_answer_has_the_size_it_is_told_to_have(agent: FakeAgent, size: int):
+    agent.fail(Oversized(size))
+
+    assert len(get(agent).body) == size
+
+
+def test_a_redirect_says_where_to(agent: FakeAgent):
+    agent.fail(Redirect("http://127.0.0.1:9/x"))
+
+    assert get(agent).headers["Location"] == "http://127.0.0.1:9/x"
+
+
+def test_the_date_has_as_many_digits_as_it_is_told_to_have(agent: FakeAgent):
+    for digits in range(10):
+        agent.fail(Digits(digits))
+        date = put(agent, enabled=True).said["protection"]["ExpirationDate"]
+        assert re.fullmatch(r"[\d-]+T\d\d:\d\d:\d\d" + (rf"\.\d{{{digits}}}" if digits else "") + "Z", date)
+
+
+def test_a_fault_may_be_of_a_users_own_making(agent: FakeAgent):
+    class Teapot:
+        def reply(self, ask: Ask, /) -> Reply:
+            return Reply(status=418, body=ask.task.arn.encode())
+
+    agent.fail(Teapot())
+
+    assert (got := get(agent)).status == 418
+    assert got.body.decode() == agent.task.arn
+
+
+# -- bad arguments
+
+
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (lambda: Error(418), "status must be one of 500, 503, 504, got 418"),  # type: ignore[arg-type]
+        (lambda: Redirect(status=200), "status must be one of 301, 302, 307, 308, got 200"),  # type: ignore[arg-type]
+        (lambda: Drip("tail"), "part must be one of headers, body, got tail"),  # type: ignore[arg-type]
+        (lambda: Drip(interval_s=-1), "interval_s must be 0 or more, got -1"),
+        (lambda: Garbage("old"), "kind must be one of text, empty, shape, strings, both, opposite, got old"),  # type: ignore[arg-type]
+        (lambda: LandLate(float("inf")), "seconds must be 0 or more, got inf"),
+        (lambda: Delay(-1), "seconds must be 0 or more, got -1"),
+        (lambda: Oversized(65536), "size must be 65537 or more, got 65536"),
+        (lambda: Digits(10), "digits must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 10"),
+        (lambda: Ecs("drop", tries=0), "tries must be 1 or more, got 0"),
+    ],
+)
+def test_a_fault_says_what_its_arguments_must_be(make: type[Fault], rule: str):
+    with pytest.raises(SettingsError, match=re.escape(rule)):
+        make()
+
+
+# -- names
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("apply-then-drop", ApplyThenDrop()),
+        ("delay:2.5", Delay(2.5)),
+        ("digits:9", Digits(9)),
+        ("drip", Drip("body")),
+        ("drip:headers", Drip("headers")),
+        ("drop", Drop()),
+        ("drop:reset", Drop(reset=True)),
+        ("ecs:two_tasks", Ecs("two_tasks")),
+        ("error", Error(500)),
+        ("error:504", Error(504)),
+        ("garbage", Garbage("text")),
+        ("garbage:both", Garbage("both")),
+        ("hang", Hang()),
+        ("hang:after-headers", Hang(after_headers=True)),
+        ("land-late", LandLate(5.0)),
+        ("land-late:12", LandLate(12)),
+        ("limit", Limit()),
+        ("oversized", Oversized()),
+        ("oversized:70000", Oversized(70_000)),
+        ("redirect", Redirect()),
+        ("redirect:http://127.0.0.1:9/x", Redirect("http://127.0.0.1:9/x")),
+        ("refuse", Refuse("DEPLOYMENT_BLOCKED")),
+        ("refuse:MISSING", Refuse("MISSING")),
+        ("throttle", Throttle()),
+    ],
+)
+def test_every_fault_has_a_name(text: str, fault: Fault):
+    assert parse_fault(text) == fault
+
+
+@pytest.mark.parametrize("text", ["", "hung", "hang:", "throttle:3", "HANG", "refuse:", "delay"])
+def test_an_unknown_name_is_answered_with_the_list_of_faults(text: str):
+    with pytest.raises(SettingsError, match="a fault must be one of apply-then-drop, delay:SECONDS, .*, throttle, got"):
+        parse_fault(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("land-late:soon", "the seconds of the fault land-late must be a number, got 'soon'"),
+        ("land-late:-5", "the seconds of the fault land-late must be 0 or more, got -5"),
+        ("error:404", "the status of the fault error must be one of 500, 503, 504, got 404"),
+        ("error:5oo", "the status of the fault error must be a number, got '5oo'"),
+        ("garbage:none", "the kind of the fault garbage must be one of text, empty, shape, strings, both, opposite"),
+    ],
+)
+def test_a_bad_argument_is_answered_with_its_rule_and_the_list_of_faults(text: str, message: str):
+    with pytest.raises(SettingsError, match=re.escape(message)) as error:
+        parse_fault(text)
+
+    assert f"the faults are {', '.join(faults.FAULTS)}" in str(error.value)

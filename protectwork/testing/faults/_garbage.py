@@ -40,7 +40,8 @@ class Garbage:
             case "shape":
                 return _replies.in_json({"protection": [good]})
             case "strings":
-                return _replies.in_json({"protection": {**good, "ProtectionEnabled": str(good["ProtectionEnabled"])}})
+                enabled = str(good["ProtectionEnabled"]).lower()
+                return _replies.in_json({"protection": {**good, "ProtectionEnabled": enabled}})
             case "both":
                 refusal = {"Arn": ask.task.arn, "Detail": None, "Reason": "DEPLOYMENT_BLOCKED"}
                 return _replies.in_json({"protection": good, "failure": refusal})

@@ -1,0 +1,62 @@
+"""Runs programs in interpreters of their own, each with a hard bound: one that hangs fails the test, with its stacks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_BOUND_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What became of a program."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+def run(program: str | Path, *arguments: str, cwd: Path | None = None, **environ: str) -> Done:
+    """Run a program, its text or its file; it and whatever it forked are gone afterwards."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PROTECTWORK_", "ECS_", "AWS_"))
+    }
+    code = [str(program)] if isinstance(program, Path) else ["-c", program]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", *code, *arguments],
+        cwd=cwd,
+        env=inherited | environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        out, err = _communicate(process)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return Done(code=process.returncode, out=out, err=err, seconds=time.monotonic() - began)
+
+
+def _communicate(process: subprocess.Popen[str]) -> tuple[str, str]:
+    try:
+        return process.communicate(timeout=_BOUND_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)  # faulthandler tells where each of its threads is
+        out, err = process.communicate()
+        raise AssertionError(f"it did not end within {_BOUND_S:g} s\n{out}\n{err}") from None

@@ -1,0 +1,230 @@
+"""protectwork run: real programs, real signals; protection is judged by the agent's timeline."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from protectwork._clock import steady_now
+from protectwork.testing import faults
+
+RUN = (sys.executable, "-m", "protectwork", "run")
+TIMEOUT_S = 20
+
+# Tells when it begins and ends, and each signal that it gets; ends with 7 at SIGTERM.
+LISTENER = """
+import signal, sys
+def told(number, frame):
+    print(signal.Signals(number).name, flush=True)
+    if number == signal.SIGTERM:
+        sys.exit(7)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    signal.signal(number, told)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def run(*arguments, stdin=None):
+    return subprocess.run(
+        [*RUN, *arguments], input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+
+def python(code):
+    return ["--", sys.executable, "-S", "-c", code]
+
+
+@contextmanager
+def listening():
+    """A listener that `protectwork run` has started."""
+    with subprocess.Popen([*RUN, *python(LISTENER)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+# --- exit status
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [("exit 0", 0), ("exit 3", 3), ("kill -KILL $$", 137), ("kill -PIPE $$", 141), ("kill -INT $$", 130)],
+)
+def test_the_exit_status_is_that_of_the_program(script, status):
+    assert run("--", "sh", "-c", script).returncode == status
+
+
+def test_a_program_that_is_not_there_is_127(tmp_path):
+    done = run("--", str(tmp_path / "nothing"))
+    assert (done.returncode, done.stdout) == (127, "")
+    assert "nothing: No such file or directory" in done.stderr
+
+
+def test_a_program_that_cannot_be_executed_is_126(tmp_path):
+    (tmp_path / "data").write_text("data")
+    done = run("--", str(tmp_path / "data"))
+    assert done.returncode == 126
+    assert "Permission denied" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Missing argument"),
+        (["--lable", "x", "--", "true"], "No such option"),
+        (["--max-duration", "soon", "--", "true"], "no duration such as 90s, 30m or 2h"),
+        (["--max-duration", "49h", "--", "true"], "max_duration must be"),
+        (["--on-unprotected", "pray", "--", "true"], "'run', 'raise'"),
+    ],
+)
+def test_wrong_usage_is_2_and_starts_nothing(arguments, says):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+def test_options_after_the_program_are_its_own():
+    assert run("echo", "--label", "x").stdout == "--label x\n"
+
+
+def test_the_input_and_the_output_are_the_programs():
+    assert run("--", "sh", "-c", "cat; echo oops >&2", stdin="hello").stdout == "hello"
+
+
+def test_descriptors_that_the_shell_opened_reach_the_program():
+    reads, writes = os.pipe()
+    subprocess.run([*RUN, *python(f"import os; os.write({writes}, b'hello')")], pass_fds=[writes], check=True)
+    os.close(writes)
+    with os.fdopen(reads) as pipe:
+        assert pipe.read() == "hello"
+
+
+# --- protection
+
+
+def test_the_task_is_protected_from_before_the_program_starts_until_it_has_ended(fake_agent):
+    began = steady_now()
+    done = run(
+        *python("import time; n = time.CLOCK_BOOTTIME; print(time.clock_gettime(n)); print(time.clock_gettime(n))")
+    )
+    starts, ends = map(float, done.stdout.split())
+    assert began < starts < ends
+    assert fake_agent.was_protected(starts, ends)
+    assert not fake_agent.protected
+    assert [call.call for call in fake_agent.calls] == ["get", "enable", "disable"]
+
+
+def test_max_duration_makes_the_lease_long_enough(fake_agent):
+    assert run("--max-duration", "5h", "--", "true").returncode == 0
+    assert fake_agent.enables[0].minutes >= 300
+
+
+def test_a_program_that_insists_on_protection_is_not_started_without(fake_agent):
+    fake_agent.fail(faults.Refuse(), times=None, only="enable")
+    done = run("--on-unprotected", "raise", "--label", "nightly", "--", "echo", "started")
+    assert (done.returncode, done.stdout) == (75, "")
+    assert "'nightly' was not started: the task is not protected: DEPLOYMENT_BLOCKED" in done.stderr
+
+
+def test_any_other_program_is_started_all_the_same(fake_agent):
+    fake_agent.fail(faults.Refuse(), times=None, only="enable")
+    done = run("--", "echo", "started")
+    assert (done.returncode, done.stdout) == (0, "started\n")
+    assert "DEPLOYMENT_BLOCKED" in done.stderr
+
+
+def test_a_bad_environment_does_not_break_the_job(monkeypatch):
+    monkeypatch.setenv("PROTECTWORK_LEASE", "soon")
+    done = run("--", "echo", "started")
+    assert (done.returncode, done.stdout) == (0, "started\n")
+    assert "PROTECTWORK_LEASE must be" in done.stderr
+
+
+def test_a_bad_environment_stops_the_job_that_insists_on_protection(monkeypatch):
+    monkeypatch.setenv("PROTECTWORK_LEASE", "soon")
+    done = run("--on-unprotected", "raise", "--", "echo", "started")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "PROTECTWORK_LEASE must be" in done.stderr
+
+
+# --- signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1], ids=lambda number: number.name)
+def test_signals_are_forwarded_and_the_program_decides(number):
+    with listening() as process:
+        process.send_signal(number)
+        assert process.stdout.readline() == f"{number.name}\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "SIGTERM\n"
+        assert process.wait(TIMEOUT_S) == 7
+
+
+def test_after_sigterm_the_task_stays_protected_until_the_program_has_ended(fake_agent):
+    with listening() as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "SIGTERM\n"
+        assert process.wait(TIMEOUT_S) == 7
+    assert [call.call for call in fake_agent.calls] == ["get", "enable", "disable"]
+
+
+def test_a_sigterm_that_comes_before_the_program_keeps_it_from_starting(fake_agent):
+    fake_agent.fail(faults.Hang(), times=None)
+    with subprocess.Popen([*RUN, "--", "echo", "started"], stdout=subprocess.PIPE) as process:
+        assert fake_agent.wait_until(lambda: bool(fake_agent.gets))
+        sent = steady_now()
+        process.terminate()
+        out, _ = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (143, b"")
+    assert steady_now() - sent < 5  # the call that hangs is not waited for
+
+
+@contextmanager
+def at_a_terminal(*command):
+    """A command in the foreground of a terminal of its own, and the other end of that terminal."""
+    ours, theirs = pty.openpty()
+    login = "import os, sys; os.login_tty(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+    with (
+        os.fdopen(ours, "r+b", buffering=0) as terminal,
+        subprocess.Popen([sys.executable, "-c", login, str(theirs), *command], pass_fds=[theirs]) as process,
+    ):
+        os.close(theirs)
+        try:
+            yield process, terminal
+        finally:
+            process.kill()
+
+
+def read_until(terminal, word):
+    seen = b""
+    while word not in seen:
+        seen += terminal.read(1024)
+    return seen
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_program_once():
+    with at_a_terminal(*RUN, *python(LISTENER)) as (process, terminal):
+        seen = read_until(terminal, b"ready")
+        terminal.write(b"\x03")
+        seen += read_until(terminal, b"SIGINT")
+        process.send_signal(signal.SIGUSR1)  # what else comes of the interrupt comes before this
+        seen += read_until(terminal, b"SIGUSR1")
+        assert seen.count(b"SIGINT") == 1
+
+
+def test_an_interrupt_by_hand_is_forwarded_at_a_terminal_too():
+    with at_a_terminal(*RUN, *python(LISTENER)) as (process, terminal):
+        read_until(terminal, b"ready")
+        process.send_signal(signal.SIGINT)
+        read_until(terminal, b"SIGINT")
+        process.terminate()
+        read_until(terminal, b"SIGTERM")
+        assert process.wait(TIMEOUT_S) == 7
