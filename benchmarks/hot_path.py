@@ -14,7 +14,7 @@ import sys
 import threading
 import timeit
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import wrapt
 
@@ -32,7 +32,7 @@ class Floor:
     lock = threading.Lock()
     in_flight = 0
 
-    def __enter__(self) -> Floor:
+    def __enter__(self) -> Self:
         with Floor.lock:
             Floor.in_flight += 1
         return self

@@ -34,6 +34,7 @@ EXIT_S = 2.0  # how long the exit of a process may wait for the release
 _LONGEST_WAIT_S = 30.0  # a missed ring, a suspended machine, a clock that jumped: none hurts for longer
 _LINGER_REACH = 1.25  # times the linger: the latest moment of a release
 _PAUSE_S = 1.0  # after a fault of our own
+_NO_THREAD = "no thread could be started, so the task is not protected; the next hold tries again"
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 
@@ -120,19 +121,21 @@ class Keeper:
             running = self._run_thread()
             if self.lease.due(now) < self.wakes_at:
                 self._alarm.ring()
-            waits_until = self.lease.waits_until(now)
-            if waits_until is None or not running:
-                return None
-            if waiter:
+            waits_until = self.lease.waits_until(now) if running else None
+            if waiter and waits_until is not None:
                 self._waiters[waiter] = None
-            return waits_until - now
+        if not running:
+            self.once(_NO_THREAD)
+        return None if waits_until is None else waits_until - now
 
     def unprotected_because(self) -> Answer | None:
         """Why work must not start that insists on protection; None when it may."""
         with self.lock:
+            if self.lease.off:
+                return None
             if self.closed:
                 return Answer(outcome=Outcome.UNAVAILABLE, reason="the manager is closed")
-            if self.lease.off or self.lease.sure(self.now()):
+            if self.lease.sure(self.now()):
                 return None
             return self.lease.trouble or Answer(outcome=Outcome.UNAVAILABLE, reason="ECS has not answered yet")
 
@@ -169,10 +172,13 @@ class Keeper:
     def start(self) -> None:
         """Start before there is work, and find out what an earlier container left behind."""
         with self.lock:
-            if not (self.closed or self.lease.off):
-                self.lease.step(self.now(), Start())
-                self._run_thread()
-                self._alarm.ring()
+            if self.closed or self.lease.off:
+                return
+            self.lease.step(self.now(), Start())
+            running = self._run_thread()
+            self._alarm.ring()
+        if not running:
+            self.once(_NO_THREAD)
 
     def retire(self, waiter: Waiter) -> bool:
         """Release as soon as nothing is in flight, and fire `waiter` then; False if that is so already."""
@@ -180,6 +186,7 @@ class Keeper:
             self.lease.step(self.now(), Retire())
             self.linger_reach_s = -inf
             self.sweep()
+            self.lease.demand = self.ledger.glance()
             if self.is_idle():
                 return False
             if not self._running:
@@ -200,9 +207,9 @@ class Keeper:
         with self.lock:
             if self.closed:
                 return
-            self.sweep()
-            waits = self._running and not self.holds
-        if waits and self.retire(waiter):
+            owes = self._running and self.retire(waiter) and not self.holds
+            worth_it = owes and self.lease.acts_by(self.now() + timeout_s)  # it may wait out a back-off, or its jitter
+        if worth_it:
             waiter.wait(deadline - steady_now())
         with self.lock:
             self.closed = True
@@ -223,7 +230,6 @@ class Keeper:
             start_thread(self._run, name="protectwork-keeper")
         except RuntimeError:  # a limit, or the interpreter's exit: the work comes first, and the next hold tries again
             self._running = False
-            self.once("no thread could be started, so the task is not protected")
         return self._running
 
     def _run(self) -> None:
@@ -313,14 +319,14 @@ class Keeper:
             self._fire_idle()
 
     def _fire_waiters(self) -> None:
-        for waiter in self._waiters:
+        waiters, self._waiters = self._waiters, {}  # a signal handler may add another while these are fired
+        for waiter in waiters:
             waiter.fire()
-        self._waiters.clear()
 
     def _fire_idle(self) -> None:
-        for waiter in self._idle_waiters:
+        waiters, self._idle_waiters = self._idle_waiters, {}
+        for waiter in waiters:
             waiter.fire()
-        self._idle_waiters.clear()
 
     def once(self, trouble: str) -> None:
         """Log `trouble` the first time that it happens; as an error with its traceback if one is being handled."""

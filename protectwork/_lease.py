@@ -157,6 +157,10 @@ class Lease:
         """Whether a call is under way or still to be made."""
         return self._call is not None or self._wanted(now)[0] < inf
 
+    def acts_by(self, moment: float) -> bool:
+        """Whether a call is under way, or due by `moment`."""
+        return self._call is not None or self._next(moment)[0] <= moment
+
     def _loss_ahead(self) -> bool:
         return self._lost_at != self.record.sure_until and self.demand.oldest < self.record.sure_until
 

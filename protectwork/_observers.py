@@ -6,6 +6,7 @@ import logging
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from protectwork._events import (
     AdmissionClosed,
@@ -38,6 +39,7 @@ class Mailbox:
     """What waits to be run, in order, on a thread that lives only while something waits."""
 
     def __init__(self) -> None:
+        self._complained = False
         self.forget_parent()
         forgets_on_fork(self)
 
@@ -68,35 +70,55 @@ class Mailbox:
                 letter = self._letters.popleft()
             try:
                 letter()
-            except Exception:  # the observer's fault; the next event is delivered all the same
-                logger.exception("an observer of protectwork raised")
+            except BaseException:  # noqa: BLE001 - SystemExit, say: the next event is delivered all the same
+                self._complain()
+
+    def _complain(self) -> None:
+        """Tell of an observer's fault, the first one loudly; a filter of the user's logging may raise in turn."""
+        level = logging.DEBUG if self._complained else logging.ERROR
+        self._complained = True
+        with suppress(Exception):
+            logger.log(level, "an observer of protectwork raised", exc_info=True)
+
+
+class _Subscriber(Mailbox):
+    """One observer, until it unsubscribes: then it hears not even what waits."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()
+        self.observer = observer
+        self.subscribed = True
+
+    def tell(self, event: Event) -> None:
+        self.put(lambda: self._hear(event))
+
+    def _hear(self, event: Event) -> None:
+        if self.subscribed:
+            self.observer.on_event(event)
 
 
 class Observers:
-    """Who hears of the events of one manager."""
+    """Who hears of the events of one manager. Safe in any thread."""
 
     def __init__(self, *first: Observer) -> None:
-        self._mailboxes: tuple[tuple[Observer, Mailbox], ...] = ()
+        self._subscribers: dict[int, _Subscriber] = {}  # by identity; changed by single, atomic operations
         for observer in first:
             self.add(observer)
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Deliver to `observer` from now on, until the returned function is called; twice is once."""
-        if all(known is not observer for known, _ in self._mailboxes):
-            self._mailboxes = (*self._mailboxes, (observer, Mailbox()))
-        return lambda: self._remove(observer)
+        subscriber = self._subscribers.setdefault(id(observer), _Subscriber(observer))
+        return lambda: self._remove(subscriber)
 
-    def _remove(self, observer: Observer) -> None:
-        self._mailboxes = tuple(pair for pair in self._mailboxes if pair[0] is not observer)
+    def _remove(self, subscriber: _Subscriber) -> None:
+        if subscriber.subscribed:
+            subscriber.subscribed = False
+            self._subscribers.pop(id(subscriber.observer), None)
 
     def tell(self, event: Event) -> None:
         """Deliver `event` to everyone. Never blocks and never raises."""
-        for observer, mailbox in self._mailboxes:
-            mailbox.put(_letter(observer, event))
-
-
-def _letter(observer: Observer, event: Event) -> Callable[[], object]:
-    return lambda: observer.on_event(event)
+        for subscriber in list(self._subscribers.values()):
+            subscriber.tell(event)
 
 
 class LoggingObserver:
@@ -105,6 +127,8 @@ class LoggingObserver:
     def on_event(self, event: Event) -> None:
         """Log `event` at the level that it deserves."""
         level, text = _line(event)
+        if not text.isprintable():  # what ECS or a backend said could forge lines of its own
+            text = text.encode("unicode_escape").decode("ascii")
         logger.log(level, "%s", text)
 
 

@@ -1,4 +1,4 @@
-"""Runs programs in interpreters of their own, each with a hard bound: one that hangs fails the test, with its stacks."""
+"""Runs programs in interpreters of their own, with a hard bound: what hangs fails its test, and shows its stacks."""
 
 from __future__ import annotations
 

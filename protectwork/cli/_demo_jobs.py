@@ -23,13 +23,13 @@ LABELS = ("sync", "thread A", "thread B", "coroutine A", "coroutine B", "corouti
 
 _LEASE_S, _LINGER_S, _ACQUIRE_TIMEOUT_S = 60, 2, 3
 _LONGEST_RELEASE_S = 8.0  # the linger and a call that takes its whole time
-_GAP_S = 0.7  # for how long the task stays released, so that it can be seen
+_GAP_S = 0.5  # for how long the task stays released, so that it can be seen
 
 _PROGRAM = """
 import time
 from protectwork._clock import steady_now
 print(steady_now(), flush=True)
-time.sleep(1.5)
+time.sleep(1.2)
 print(steady_now(), flush=True)
 """
 
@@ -63,7 +63,7 @@ class Jobs:
 
     def _sync(self, manager: ProtectionManager, label: str) -> None:
         with manager.protect(label), self._in_flight(label):
-            time.sleep(1.5)
+            time.sleep(1.2)
 
     def _threaded(self, manager: ProtectionManager, first: str, second: str) -> None:
         @manager.protected(label="threads")
@@ -74,7 +74,7 @@ class Jobs:
         with ThreadPoolExecutor() as threads:
             one = threads.submit(work, first, 1.2)
             time.sleep(0.6)
-            other = threads.submit(work, second, 2.0)  # they overlap: the first ends while the second needs the lease
+            other = threads.submit(work, second, 1.8)  # they overlap: the first ends while the second needs the lease
         one.result()
         other.result()
 
@@ -83,9 +83,9 @@ class Jobs:
             await asyncio.sleep(after)
             async with manager.protect(label):
                 with self._in_flight(label):
-                    await asyncio.sleep(1.2)
+                    await asyncio.sleep(1)
 
-        await asyncio.gather(*(work(label, after=0.4 * position) for position, label in enumerate(labels)))
+        await asyncio.gather(*(work(label, after=0.3 * position) for position, label in enumerate(labels)))
 
     def _subprocess(self, label: str) -> None:
         program = [sys.executable, "-P", "-c", _PROGRAM]

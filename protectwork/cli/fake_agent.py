@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -13,7 +13,7 @@ from protectwork.testing import FakeAgent
 
 __all__ = ["command"]
 
-_LOOK_S = 1.0  # how often it looks for what happens without a request: protection that runs out, late writes
+_LOOK_S = 0.2  # how often it looks for what happens without a request: a signal, protection that runs out, a late write
 
 
 @click.command("fake-agent")
@@ -30,14 +30,13 @@ def command(*, port: int, faults: Sequence[Armed]) -> None:
       export ECS_AGENT_URI=http://127.0.0.1:8099/api/good
       python my_worker.py
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with _agent_on(port) as agent:
-            arm(agent, faults)
-            click.echo(f"export ECS_AGENT_URI={agent.uri}")
-            _report(agent)
-    except KeyboardInterrupt:  # the way it is meant to end
-        pass
+    with _agent_on(port) as agent:
+        arm(agent, faults)
+        signals: list[int] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda signum, _frame: signals.append(signum))
+        click.echo(f"export ECS_AGENT_URI={agent.uri}")
+        _report(agent, until=lambda: bool(signals))
 
 
 def _agent_on(port: int) -> FakeAgent:
@@ -47,10 +46,12 @@ def _agent_on(port: int) -> FakeAgent:
         raise click.BadParameter(f"127.0.0.1:{port} cannot be used: {error.strerror}", param_hint="--port") from None
 
 
-def _report(agent: FakeAgent) -> None:
+def _report(agent: FakeAgent, *, until: Callable[[], bool]) -> None:
     log = AgentLog(agent)
-    while True:
-        agent.wait_until(log.has_news, timeout_s=_LOOK_S)
+    over = False
+    while not over:
+        agent.wait_until(lambda: until() or log.has_news(), timeout_s=_LOOK_S)
+        over = until()  # looked at first, so that what came before the end is told
         for line in log.news():
             at = agent.time.date(line.time).isoformat(timespec="milliseconds")
             click.echo(f"{at}  {line.text}", err=True)

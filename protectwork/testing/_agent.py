@@ -106,6 +106,7 @@ class FakeAgent:
         self._seen = threading.Condition()  # guards the two below; tells of every request
         self._armed: list[Armed] = []
         self._calls: list[Exchange] = []
+        self._closed = False
         self._server = (server or _stdlib_server)(self._respond, port=port)
         self.port = self._server.port
 
@@ -118,8 +119,10 @@ class FakeAgent:
         self.close()
 
     def close(self) -> None:
-        """Stop: every hang and delay ends at once, and no thread is left. What it remembers stays."""
-        self._server.close()
+        """Stop: every hang and delay ends at once, and no thread is left. What it remembers stays; twice is as once."""
+        if not self._closed:
+            self._closed = True
+            self._server.close()
 
     # -- where it is
 

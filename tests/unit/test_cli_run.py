@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import pytest
 
 from protectwork._clock import steady_now
-from protectwork.testing import faults
+from protectwork.testing import FakeAgent, faults
 
 RUN = (sys.executable, "-m", "protectwork", "run")
 TIMEOUT_S = 20
 
-# Tells when it begins and ends, and each signal that it gets; ends with 7 at SIGTERM.
+# Tells when it is ready, and each signal that it gets; ends with 7 at SIGTERM, and in any case.
 LISTENER = """
 import signal, sys
 def told(number, frame):
@@ -24,20 +24,34 @@ def told(number, frame):
         sys.exit(7)
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, told)
+signal.alarm(30)
 print("ready", flush=True)
 while True:
     signal.pause()
 """
+# Does not end at SIGTERM, but when its input does.
+STUBBORN = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: print("not yet", flush=True))
+print("ready", flush=True)
+sys.stdin.read()
+"""
 
 
-def run(*arguments, stdin=None):
+def run(*arguments, stdin=None, environ=None):
     return subprocess.run(
-        [*RUN, *arguments], input=stdin, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        [*RUN, *arguments],
+        env={**os.environ, **(environ or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
     )
 
 
 def python(code):
-    return ["--", sys.executable, "-S", "-c", code]
+    return ["--", sys.executable, "-c", code]
 
 
 @contextmanager
@@ -48,7 +62,7 @@ def listening():
             assert process.stdout.readline() == "ready\n"
             yield process
         finally:
-            process.kill()
+            process.terminate()  # not kill: that would leave the program behind
 
 
 # --- exit status
@@ -110,21 +124,31 @@ def test_descriptors_that_the_shell_opened_reach_the_program():
 # --- protection
 
 
-def test_the_task_is_protected_from_before_the_program_starts_until_it_has_ended(fake_agent):
-    began = steady_now()
-    done = run(
-        *python("import time; n = time.CLOCK_BOOTTIME; print(time.clock_gettime(n)); print(time.clock_gettime(n))")
-    )
-    starts, ends = map(float, done.stdout.split())
-    assert began < starts < ends
-    assert fake_agent.was_protected(starts, ends)
-    assert not fake_agent.protected
-    assert [call.call for call in fake_agent.calls] == ["get", "enable", "disable"]
+@pytest.fixture(scope="module")
+def protected_run():
+    """The agent that saw one whole run of a program, and when the program started and ended."""
+    program = python("from protectwork._clock import steady_now as now; print(now()); print(now())")
+    with FakeAgent() as agent:
+        done = run("--max-duration", "5h", *program, environ=agent.environ())
+        assert done.returncode == 0
+        yield agent, *map(float, done.stdout.split())
 
 
-def test_max_duration_makes_the_lease_long_enough(fake_agent):
-    assert run("--max-duration", "5h", "--", "true").returncode == 0
-    assert fake_agent.enables[0].minutes >= 300
+def test_the_task_is_protected_from_before_the_program_starts_until_it_has_ended(protected_run):
+    agent, starts, ends = protected_run
+    assert starts < ends
+    assert agent.was_protected(starts, ends)
+
+
+def test_the_task_is_released_when_the_program_has_ended(protected_run):
+    agent, _, _ = protected_run
+    assert not agent.protected
+    assert [call.call for call in agent.calls] == ["get", "enable", "disable"]
+
+
+def test_max_duration_makes_the_lease_long_enough(protected_run):
+    agent, _, _ = protected_run
+    assert agent.enables[0].minutes >= 300
 
 
 def test_a_program_that_insists_on_protection_is_not_started_without(fake_agent):
@@ -169,10 +193,16 @@ def test_signals_are_forwarded_and_the_program_decides(number):
 
 
 def test_after_sigterm_the_task_stays_protected_until_the_program_has_ended(fake_agent):
-    with listening() as process:
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout.readline() == "SIGTERM\n"
-        assert process.wait(TIMEOUT_S) == 7
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*RUN, *python(STUBBORN)], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        starts = steady_now()
+        process.terminate()
+        assert process.stdout.readline() == "not yet\n"
+        ends = steady_now()
+        process.stdin.close()
+        assert process.wait(TIMEOUT_S) == 0
+    assert fake_agent.was_protected(starts, ends)
     assert [call.call for call in fake_agent.calls] == ["get", "enable", "disable"]
 
 
@@ -200,7 +230,7 @@ def at_a_terminal(*command):
         try:
             yield process, terminal
         finally:
-            process.kill()
+            process.terminate()  # not kill: that would leave the program behind
 
 
 def read_until(terminal, word):

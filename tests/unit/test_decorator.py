@@ -244,8 +244,8 @@ class CalledAsyncGenerator(Called):
 def test_an_object_that_is_called_is_held_and_known_by_its_class(manager) -> None:
     async def first() -> Any:
         generator = manager.protected(CalledAsyncGenerator(manager))(42)
-        async for value in generator:
-            return value, await generator.aclose()
+        value = await anext(generator)
+        return value, await generator.aclose()
 
     assert manager.protected(Called(manager))(42) == (["Called"], 42)
     assert asyncio.run(manager.protected(CalledAsync(manager))(42)) == (["CalledAsync"], 42)
@@ -640,7 +640,7 @@ def test_the_exception_is_the_users_own_with_its_frame_and_context(manager) -> N
 
     def failing() -> None:
         try:
-            raise KeyError("before")
+            _ = {}["before"]
         except KeyError:
             raise error  # noqa: B904 - the context is what is looked at
 
@@ -791,7 +791,7 @@ BAD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=lambda value: repr(value))
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=repr)
 def test_a_bad_option_is_told_where_the_decorator_stands(manager, options, message) -> None:
     for decorator in (protected, manager.protected):
         with pytest.raises(SettingsError) as caught:

@@ -75,11 +75,16 @@ def test_minutes_outside_the_range_change_nothing(agent: FakeAgent, minutes: int
 
 @pytest.mark.parametrize(
     "body",
-    ['{"ProtectionEnabled":NaN}', '{"ExpiresInMinutes":99999999999999999999}', "[]", "7", "[" * 100_000, "\ufeff{}"]
-    + [
-        '{"ProtectionEnabled":true} {}',
+    [
+        '{"ProtectionEnabled":NaN}',
         '{"ProtectionEnabled":{}}',
+        '{"ProtectionEnabled":true} {}',
         '{"ProtectionEnabled":true,"ExpiresInMinutes":true}',
+        '{"ExpiresInMinutes":99999999999999999999}',
+        "[]",
+        "7",
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param("\ufeff{}", id="byte order mark"),
     ],
 )
 def test_what_go_cannot_decode_is_refused(agent: FakeAgent, body: str):

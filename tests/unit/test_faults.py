@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -123,13 +124,31 @@ def test_land_late_does_what_was_asked_later(agent: FakeAgent, fake_clock: FakeC
     assert [change.expires for change in agent.changes] == [agent.now() + 300]
 
 
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Ecs("server_error", tries=2), 200),
+        (Ecs("server_error", tries=3), 500),
+        (Ecs("drop", tries=2), 200),
+        (Ecs("unavailable", tries=1), 200),
+        (Ecs("unavailable", tries=2), 504),
+        (Ecs("hang", tries=1), 504),
+        (Ecs("access_denied", tries=1), 400),
+    ],
+    ids=repr,
+)
+def test_the_agent_tries_again_before_it_gives_up(agent: FakeAgent, fault: Fault, status: int):
+    agent.fail(fault)
+
+    assert put(agent, enabled=True).status == status
+    assert agent.protected is (status == 200)
+
+
 @pytest.mark.parametrize("fault", [LandLate(7), ApplyThenDrop(), Delay(4)], ids=repr)
 def test_a_get_that_goes_wrong_changes_nothing(agent: FakeAgent, fake_clock: FakeClock, fault: Fault):
     agent.fail(fault)
-    try:
+    with suppress(http.client.RemoteDisconnected):
         get(agent)
-    except http.client.RemoteDisconnected:
-        pass
     fake_clock.advance(10)
 
     assert agent.changes == ()
@@ -242,7 +261,9 @@ def test_every_fault_has_a_name(text: str, fault: Fault):
 
 @pytest.mark.parametrize("text", ["", "hung", "hang:", "throttle:3", "HANG", "refuse:", "delay"])
 def test_an_unknown_name_is_answered_with_the_list_of_faults(text: str):
-    with pytest.raises(SettingsError, match="a fault must be one of apply-then-drop, delay:SECONDS, .*, throttle, got"):
+    with pytest.raises(
+        SettingsError, match=r"a fault must be one of apply-then-drop, delay:SECONDS, .*, throttle, got"
+    ):
         parse_fault(text)
 
 

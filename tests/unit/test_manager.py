@@ -1,4 +1,4 @@
-"""The manager with its keeper, on a fake clock or a backend in memory: what a user sees, and the calls that it costs."""
+"""The manager with its keeper, in fake time or with a backend in memory: what a user sees, and what it costs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""Every example is run as its reader would run it: inside a task, as the agent saw it, and outside ECS."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from protectwork.testing import FakeAgent
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LINE = re.compile(r"(?P<date>\S+ \S+) (?P<logger>\w+): (?P<job>.+?) (?P<what>begins|ends)\b")
+COUNTS = {"script": 1, "threads": 4, "asyncio_worker": 6}  # the jobs of each example
+TICK_S = 0.001  # a log's date has no more than milliseconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """One example, run inside a task and outside ECS."""
+
+    agent: FakeAgent
+    inside: tuple[int, str]
+    outside: tuple[int, str]
+
+
+def start(name, environ):
+    command = [sys.executable, EXAMPLES / f"{name}.py"]
+    return subprocess.Popen(command, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True)
+
+
+def jobs(log, agent):
+    """When each job was in flight, in the agent's time."""
+    epoch = agent.time.date(0).timestamp()
+    begun, done = {}, {}
+    for line in filter(None, map(LINE.match, log.splitlines())):
+        at = datetime.strptime(line["date"], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() - epoch
+        (begun if line["what"] == "begins" else done)[line["job"]] = at
+    assert begun.keys() == done.keys()
+    return {job: (begun[job] + TICK_S, done[job]) for job in begun}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Every example, run inside a task and outside ECS; all at once, for they mostly wait."""
+    with ExitStack() as stack:
+        agents = {name: stack.enter_context(FakeAgent()) for name in COUNTS}
+        inside = {name: stack.enter_context(start(name, agents[name].environ())) for name in COUNTS}
+        outside = {name: stack.enter_context(start(name, {})) for name in COUNTS}
+        yield {
+            name: Runs(agent=agents[name], inside=outcome(inside[name]), outside=outcome(outside[name]))
+            for name in COUNTS
+        }
+
+
+def outcome(process):
+    _, log = process.communicate(timeout=20)
+    return process.returncode, log
+
+
+def test_every_example_is_run():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == COUNTS.keys()
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_an_example_is_protected_while_it_works_and_released_at_its_exit(name, runs):
+    agent, (status, log) = runs[name].agent, runs[name].inside
+    assert status == 0
+    found = jobs(log, agent)
+    assert len(found) == COUNTS[name]
+    assert all(agent.was_protected(begins, ends) for begins, ends in found.values())
+    assert not agent.protected
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_an_example_needs_three_calls(name, runs):
+    assert [call.call for call in runs[name].agent.calls] == ["get", "enable", "disable"]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_outside_ecs_an_example_does_the_same_work(name, runs):
+    status, log = runs[name].outside
+    assert status == 0
+    assert len(jobs(log, runs[name].agent)) == COUNTS[name]
+
+
+def test_the_asyncio_worker_finishes_what_it_has_begun_when_told_to_stop():
+    with FakeAgent() as agent, start("asyncio_worker", agent.environ()) as worker:
+        log = ""
+        while "begins" not in log:
+            log += worker.stderr.readline()
+        worker.send_signal(signal.SIGTERM)
+        log += worker.communicate(timeout=20)[1]
+
+    assert worker.returncode == 0
+    found = jobs(log, agent)
+    assert len(found) == 3
+    assert all(agent.was_protected(begins, ends) for begins, ends in found.values())
+    assert not agent.protected
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_fits_on_a_page(path):
+    assert len(path.read_text().splitlines()) < 60
