@@ -36,7 +36,7 @@ class Hold:
     All methods are safe in any thread and task.
     """
 
-    __slots__ = ("_keeper", "_on_lost", "_raises", "began_at", "ends_at", "label", "max_duration_s")
+    __slots__ = ("_keeper", "_on_lost", "_raises", "began_at", "label", "max_duration_s")
 
     def __init__(
         self,
@@ -52,7 +52,6 @@ class Hold:
         self.label = label
         self.max_duration_s = max_duration_s
         self.began_at = inf  # on the keeper's clock; inf while not in flight
-        self.ends_at = inf  # the declared end; inf without one, and when it has been told that it passed
 
     def __repr__(self) -> str:
         return f"<Hold {self.label!r} {'in flight' if self.began_at != inf else 'not in flight'}>"
@@ -76,7 +75,9 @@ class Hold:
         """End the hold; when it is not in flight, nothing happens. Never waits, never raises."""
         keeper = self._keeper
         with keeper.lock:
-            self.began_at = self.ends_at = inf
+            self.began_at = inf
+            if self.max_duration_s is not None:
+                keeper.ledger.ends.pop(self, None)
             if keeper.holds.pop(self, self) is self or keeper.holds:
                 return  # not in flight (a fork, a second release), or not the last
             keeper.ledger.idle_since = now = keeper.now()
@@ -122,8 +123,8 @@ class Hold:
             keeper.holds[self] = None
             if self.max_duration_s is None:
                 return now < keeper.settled_until
-            self.ends_at = now + self.max_duration_s
-            return now < keeper.settled_until and self.ends_at <= keeper.covered_until
+            keeper.ledger.ends[self] = end = now + self.max_duration_s
+            return now < keeper.settled_until and end <= keeper.covered_until
 
     def admit(self) -> None:
         """Ask the keeper, and wait for it where this thread may wait."""

@@ -15,6 +15,7 @@ from _thread import RLock
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from math import inf
 
 from protectwork._backend import Backend
@@ -23,7 +24,7 @@ from protectwork._events import CallFinished, Event, HoldOverran, LeaseLost
 from protectwork._forks import forgets_on_fork
 from protectwork._lease import Lease
 from protectwork._ledger import Entry, Ledger
-from protectwork._observers import logger
+from protectwork._observers import Mailbox, logger
 from protectwork._steps import Answered, Call, HoldBegan, Policy, Random, Retire, Send, Start, Tell, Tick
 from protectwork._types import Answer, Outcome
 from protectwork._waiting import NativeAlarm, Waiter, start_thread
@@ -32,6 +33,7 @@ __all__ = ["EXIT_S", "Keeper"]
 
 EXIT_S = 2.0  # how long the exit of a process may wait for the release
 _LONGEST_WAIT_S = 30.0  # a missed ring, a suspended machine, a clock that jumped: none hurts for longer
+_OFTEN_ENOUGH_S = 1.0  # looking more often than that costs more than to be rung
 _LINGER_REACH = 1.25  # times the linger: the latest moment of a release
 _PAUSE_S = 1.0  # after a fault of our own
 _NO_THREAD = "no thread could be started, so the task is not protected; the next hold tries again"
@@ -75,8 +77,11 @@ class Keeper:
         self.clock = clock
         self.now = clock.now
         self.linger_reach_s = policy.linger_s * _LINGER_REACH
+        # Who looks at least that often need not be rung by every short job that ends.
+        self._longest_wait_s = min(max(self.linger_reach_s, _OFTEN_ENOUGH_S), _LONGEST_WAIT_S)
         self._policy, self._random, self._off = policy, random, off
         self._tell = tell
+        self._log = Mailbox()
         self.closed = False
         self.forget_parent()
         _keepers.add(self)
@@ -115,7 +120,7 @@ class Keeper:
             if self.closed or self.lease.off:
                 return None
             now = self.now()
-            until = -inf if hold.ends_at == inf else hold.ends_at
+            until = self.ledger.ends.get(hold, -inf)
             self.lease.step(now, HoldBegan(demand=self.ledger.glance(), until=until))
             self._publish(now)
             running = self._run_thread()
@@ -271,7 +276,7 @@ class Keeper:
             now = self.now()
             if bool(self.holds) != bool(self.lease.demand.in_flight):
                 return 0.0  # it changed since the machine looked, and as long as we are awake nobody rings
-            self.wakes_at = min(self.lease.due(now), self.ledger.next_overrun(), now + _LONGEST_WAIT_S)
+            self.wakes_at = min(self.lease.due(now), self.ledger.next_overrun(), now + self._longest_wait_s)
             return max(self.wakes_at - now, 0.0)
 
     def _call(self, send: Send) -> None:
@@ -329,8 +334,12 @@ class Keeper:
             waiter.fire()
 
     def once(self, trouble: str) -> None:
-        """Log `trouble` the first time that it happens; as an error with its traceback if one is being handled."""
+        """Log `trouble` the first time that it happens; as an error with its traceback if one is being handled.
+
+        Never blocks and never raises, whatever the handlers of the user's logging do.
+        """
         if trouble not in self._told:
             self._told.add(trouble)
-            raised = sys.exc_info()[0] is not None
-            logger.log(logging.ERROR if raised else logging.WARNING, "%s", trouble, exc_info=raised)
+            error = sys.exception()
+            level = logging.ERROR if error else logging.WARNING
+            self._log.put(partial(logger.log, level, "%s", trouble, exc_info=error))

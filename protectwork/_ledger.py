@@ -20,11 +20,9 @@ class Entry(Protocol):
     label: str
     """What people know it by."""
     max_duration_s: float | None
-    """How long it declared to run."""
+    """How long it declared to run, if it did."""
     began_at: float
     """When it was taken, on the keeper's clock."""
-    ends_at: float
-    """Its declared end; inf when it declared none, or has run beyond it."""
 
     def release(self) -> None:
         """Take it out of the ledger. Never blocks."""
@@ -36,16 +34,22 @@ class Entry(Protocol):
 
 
 class Ledger:
-    """The holds in flight, oldest first. Whoever shares it does so under the keeper's lock."""
+    """The holds in flight. Whoever shares it does so under the keeper's lock.
+
+    Attributes:
+        holds: All of them, oldest first.
+        ends: The declared end of those that declared one and have not run beyond it.
+        idle_since: When the last hold ended, while none is in flight.
+    """
 
     def __init__(self) -> None:
         self.holds: dict[Entry, None] = {}
+        self.ends: dict[Entry, float] = {}
         self.idle_since = -inf
 
     def demand(self) -> Demand:
-        """What all of them together ask of the lease; looks at every hold."""
-        ends = (hold.ends_at for hold in self.holds if hold.ends_at != inf)
-        return self._demand(work_until=max(ends, default=-inf))
+        """What all of them together ask of the lease; looks at every declared end."""
+        return self._demand(work_until=max(self.ends.values(), default=-inf))
 
     def glance(self) -> Demand:
         """The same without the declared ends, at a cost that does not grow with the number of holds."""
@@ -57,11 +61,11 @@ class Ledger:
 
     def newly_overran(self, now: float) -> list[Entry]:
         """The holds that have passed their declared end since it was last asked."""
-        found = [hold for hold in self.holds if hold.ends_at <= now]
+        found = [hold for hold, end in self.ends.items() if end <= now]
         for hold in found:
-            hold.ends_at = inf
+            del self.ends[hold]
         return found
 
     def next_overrun(self) -> float:
         """When the next hold passes its declared end; inf when none will."""
-        return min((hold.ends_at for hold in self.holds), default=inf)
+        return min(self.ends.values(), default=inf)

@@ -17,7 +17,7 @@ from protectwork._errors import SettingsError
 from protectwork._types import Seconds
 from protectwork.backends._endpoint import parse_allowed
 
-__all__ = ["BackendName", "OnUnprotected", "Settings", "WhenRefused", "seconds", "unknown_variables"]
+__all__ = ["BackendName", "OnUnprotected", "Settings", "WhenRefused", "parse_duration", "seconds", "unknown_variables"]
 
 BackendName = Literal["auto", "agent", "off"]
 OnUnprotected = Literal["run", "raise"]
@@ -215,10 +215,15 @@ def _parse_list(_: str, text: str) -> tuple[str, ...]:
     return tuple(entry for part in text.split(",") if (entry := part.strip()))
 
 
-def _parse_duration(variable: str, text: str) -> float:
+def parse_duration(setting: str, text: str) -> float:
+    """Read a duration as people write it: seconds, or 90s, 30m, 2h.
+
+    Raises:
+        SettingsError: It is none.
+    """
     match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)\s*([smh]?)", text, re.ASCII | re.IGNORECASE)
     if match is None:
-        raise SettingsError(setting=variable, rule="seconds, or a duration such as 90s, 30m or 2h", value=_shown(text))
+        raise SettingsError(setting=setting, rule="seconds, or a duration such as 90s, 30m or 2h", value=_shown(text))
     number, unit = match.groups()
     return float(number) * {"m": _MINUTE_S, "h": _HOUR_S}.get(unit.lower(), 1)
 
@@ -257,9 +262,9 @@ def _float_s(value: Seconds) -> float:
 
 _RULES: Mapping[str, tuple[_Check, Callable[[str, str], object]]] = {
     "backend": (_one_of("auto", "agent", "off"), _parse_word),
-    "lease": (_within(_MINUTE_S, 48 * _HOUR_S), _parse_duration),
-    "linger": (_within(0, 15 * _MINUTE_S), _parse_duration),
-    "acquire_timeout": (_within(0, 5 * _MINUTE_S), _parse_duration),
+    "lease": (_within(_MINUTE_S, 48 * _HOUR_S), parse_duration),
+    "linger": (_within(0, 15 * _MINUTE_S), parse_duration),
+    "acquire_timeout": (_within(0, 5 * _MINUTE_S), parse_duration),
     "on_unprotected": (_one_of("run", "raise"), _parse_word),
     "when_refused": (_one_of("run", "pause", None), _parse_word),
     "retire_when_superseded": (_switch, _parse_switch),

@@ -146,8 +146,22 @@ def _native(name: str) -> Any:
 
 
 def _hub_sleep() -> Callable[[float], object] | None:
-    for patcher, library in (("gevent.monkey", "gevent"), ("eventlet.patcher", "eventlet")):
-        if _patched(patcher):
-            sleep: Callable[[float], object] = sys.modules[library].sleep
+    """How to wait on the hub that this code runs under; None where there is none, and the wait stops only a thread."""
+    for library, patcher, is_hub in (
+        ("gevent", "gevent.monkey", _is_gevent_hub),
+        ("eventlet", "eventlet.patcher", _is_eventlet_hub),
+    ):
+        module: Any = sys.modules.get(library)
+        getcurrent = getattr(module, "getcurrent", None)  # missing as well while another thread imports it
+        if getcurrent and (_patched(patcher) or is_hub(module, getcurrent().parent)):
+            sleep: Callable[[float], object] = module.sleep
             return sleep
     return None
+
+
+def _is_gevent_hub(gevent: Any, parent: object) -> bool:
+    return isinstance(parent, gevent.hub.Hub)
+
+
+def _is_eventlet_hub(eventlet: Any, parent: object) -> bool:
+    return parent is not None and parent is eventlet.hubs.get_hub().greenlet

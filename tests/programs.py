@@ -16,12 +16,12 @@ _BOUND_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What became of a program."""
+    """What became of a program; `ended` is on the machine's monotonic clock, which all processes share."""
 
     code: int
     out: str
     err: str
-    seconds: float
+    ended: float
 
     @property
     def lines(self) -> list[str]:
@@ -34,7 +34,6 @@ def run(program: str | Path, *arguments: str, cwd: Path | None = None, **environ
         name: value for name, value in os.environ.items() if not name.startswith(("PROTECTWORK_", "ECS_", "AWS_"))
     }
     code = [str(program)] if isinstance(program, Path) else ["-c", program]
-    began = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-X", "faulthandler", *code, *arguments],
         cwd=cwd,
@@ -46,11 +45,12 @@ def run(program: str | Path, *arguments: str, cwd: Path | None = None, **environ
     )
     try:
         out, err = _communicate(process)
+        ended = time.monotonic()
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return Done(code=process.returncode, out=out, err=err, seconds=time.monotonic() - began)
+    return Done(code=process.returncode, out=out, err=err, ended=ended)
 
 
 def _communicate(process: subprocess.Popen[str]) -> tuple[str, str]:

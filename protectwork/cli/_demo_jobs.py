@@ -48,7 +48,7 @@ class Jobs:
 
     def __init__(self, agent: FakeAgent) -> None:
         self._agent = agent
-        self.done: list[Job] = []
+        self.noted: list[Job] = []
 
     def run(self) -> None:
         """Run all of them, each group of them with an idle task before it. Blocks until the last has ended."""
@@ -123,8 +123,8 @@ class Jobs:
 
     def _tell(self, label: str, *, at: float) -> None:
         """Note that a job begins or, the second time, that it ends."""
-        for job in self.done:
+        for job in self.noted:
             if job.label == label:
                 job.end = at
                 return
-        self.done.append(Job(label, start=at))
+        self.noted.append(Job(label, start=at))

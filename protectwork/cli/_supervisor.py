@@ -14,6 +14,7 @@ from protectwork import Hold
 __all__ = ["Supervisor"]
 
 _FORWARDED = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2})
+_TYPED = frozenset({signal.SIGINT, signal.SIGQUIT})
 _TAKEN = {*_FORWARDED, signal.SIGCHLD}
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -64,12 +65,12 @@ class Supervisor:
             sys.stderr.write(f"protectwork: {command[0]}: {error.strerror}\n")
             return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
         while True:
-            signum, from_terminal = _next_signal()
+            signum, typed = _next_signal()
             if signum == signal.SIGCHLD:
                 if (status := _reap(child)) is not None:
                     code = os.waitstatus_to_exitcode(status)
                     return code if code >= 0 else _SIGNALLED - code
-            elif not from_terminal:  # the terminal tells the whole process group, and the child belongs to it
+            elif not typed:  # what is typed reaches the whole process group, and the child belongs to it
                 os.kill(child, signum)
 
     def _start(self, command: tuple[str, ...]) -> int:
@@ -82,12 +83,13 @@ def _take_note(signum: int, frame: FrameType | None) -> None:
 
 
 def _next_signal() -> tuple[int, bool]:
-    """The next signal, and whether the terminal sent it."""
+    """The next signal, and whether it was typed at the terminal."""
     if sys.platform == "linux":
         taken = signal.sigwaitinfo(_TAKEN)
-        return taken.si_signo, taken.si_code > 0  # the kernel's own; what a process sends has 0 or less
+        by_kernel = taken.si_code > 0  # what a process sends has 0 or less
+        return taken.si_signo, taken.si_signo in _TYPED and by_kernel
     signum = signal.sigwait(_TAKEN)
-    return signum, signum in {signal.SIGINT, signal.SIGQUIT, signal.SIGHUP} and _in_foreground()
+    return signum, signum in _TYPED and _in_foreground()
 
 
 def _in_foreground() -> bool:

@@ -32,7 +32,7 @@ _Show = Callable[[Report, Sequence[Line]], None]
 @fault_option
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool, faults: Sequence[Armed]) -> None:
-    r"""Watch protection follow the work, for a quarter of a minute.
+    """Watch protection follow the work, for a quarter of a minute.
 
     Starts a fake ECS agent on this machine, and runs sync, threaded, asyncio and subprocess jobs against it. Two of
     them overlap and the first one ends; in between the task is idle. Needs no AWS account.
@@ -51,7 +51,7 @@ def command(ctx: click.Context, *, as_json: bool, faults: Sequence[Armed]) -> No
       protection  start, end: when the task was protected
       calls       time, call (get, enable, disable), minutes, status
       violations  label, start, end: when a job was in flight unprotected
-    """
+    """  # noqa: D301 - what \b means to click
     with FakeAgent() as agent:
         arm(agent, faults)
         report = _demonstrate(agent, as_json=as_json)
@@ -68,9 +68,12 @@ def _demonstrate(agent: FakeAgent, *, as_json: bool) -> Report:
     began = agent.now()
     jobs = Jobs(agent)
     story = _Story(agent, jobs)
-    with _display(as_json=as_json) as show, _repeated(lambda: show(judge(agent, jobs.done, began=began), story.news())):
+    with (
+        _display(as_json=as_json) as show,
+        _repeated(lambda: show(judge(agent, jobs.noted, began=began), story.news())),
+    ):
         jobs.run()
-    return judge(agent, jobs.done, began=began)
+    return judge(agent, jobs.noted, began=began)
 
 
 class _Story:
@@ -83,7 +86,7 @@ class _Story:
 
     def news(self) -> list[Line]:
         """What happened since it was last asked, oldest first."""
-        jobs = [(job, job.end) for job in self._jobs.done]
+        jobs = [(job, job.end) for job in self._jobs.noted]
         begins = [Line(job.start, f"{job.label} begins") for job, _ in jobs]
         ends = [Line(end, f"{job.label} ends, {self._others(job, at=end)} in flight") for job, end in jobs if end]
         fresh = {*begins, *ends} - self._told
@@ -91,7 +94,7 @@ class _Story:
         return sorted([*self._agent.news(), *fresh], key=lambda line: line.time)
 
     def _others(self, job: Job, *, at: float) -> int:
-        others = (other for other in self._jobs.done if other is not job)
+        others = (other for other in self._jobs.noted if other is not job)
         return sum(other.start <= at and (other.end is None or other.end > at) for other in others)
 
 

@@ -20,7 +20,7 @@ _LOOK_S = 0.2  # how often it looks for what happens without a request: a signal
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port on 127.0.0.1; a free one by default.")
 @fault_option
 def command(*, port: int, faults: Sequence[Armed]) -> None:
-    r"""Play the ECS agent on this machine, until Ctrl-C or SIGTERM.
+    """Play the ECS agent on this machine, until Ctrl-C or SIGTERM.
 
     Prints the line that tells a shell where it is, alone on the standard output; then each request, and each change of
     the task's protection, on the standard error.
@@ -29,7 +29,7 @@ def command(*, port: int, faults: Sequence[Armed]) -> None:
       protectwork fake-agent --port 8099 &
       export ECS_AGENT_URI=http://127.0.0.1:8099/api/good
       python my_worker.py
-    """
+    """  # noqa: D301 - what \b means to click
     with _agent_on(port) as agent:
         arm(agent, faults)
         signals: list[int] = []

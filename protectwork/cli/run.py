@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
 from pathlib import PurePath
 
 import click
 
 from protectwork import ProtectionManager, UnprotectedError, get_manager
-from protectwork._settings import OnUnprotected
+from protectwork._settings import OnUnprotected, parse_duration
 from protectwork.cli._supervisor import Supervisor
 
 __all__ = ["command"]
@@ -17,18 +15,10 @@ __all__ = ["command"]
 _UNPROTECTED = 75  # EX_TEMPFAIL: trying again later may help
 
 
-def _duration(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smh]?)", text, re.ASCII)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no duration such as 90s, 30m or 2h")
-    return timedelta(seconds=float(match[1]) * {"m": 60, "h": 3600}.get(match[2], 1))
-
-
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @click.option("--label", metavar="TEXT", help="What logs call the work; the program's name by default.")
 @click.option(
     "--max-duration",
-    type=_duration,
     metavar="DURATION",
     help="How long the program runs at most: the lease covers it. Seconds, or 90s, 30m, 2h. Never cuts it off.",
 )
@@ -43,11 +33,11 @@ def command(
     ctx: click.Context,
     *,
     label: str | None,
-    max_duration: timedelta | None,
+    max_duration: str | None,
     on_unprotected: OnUnprotected | None,
     program: tuple[str, ...],
 ) -> None:
-    r"""Run a program, and keep the task protected until it ends.
+    """Run a program, and keep the task protected until it ends.
 
     The program gets this command's input, output and signals. One that comes before it has started keeps it from
     starting. What the program leaves running behind is not waited for.
@@ -59,13 +49,15 @@ def command(
        75  --on-unprotected raise, and the task is not protected: not started
       126  the program cannot be executed
       127  the program was not found
-    """
+    """  # noqa: D301 - what \b means to click
     supervisor = Supervisor()
     # Who insists on protection is told of a bad environment; for all others it must not keep the work from running.
     manager = ProtectionManager() if on_unprotected == "raise" else get_manager()
     try:
         hold = manager.protect(
-            label or PurePath(program[0]).name, max_duration=max_duration, on_unprotected=on_unprotected
+            label or PurePath(program[0]).name,
+            max_duration=None if max_duration is None else parse_duration("--max-duration", max_duration),
+            on_unprotected=on_unprotected,
         )
         try:
             status = supervisor.run(program, hold=hold)

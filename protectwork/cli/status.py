@@ -38,6 +38,9 @@ _REMEDIES = {
 _NO_ROLE = "right after a restart of the agent ask again in 3 minutes; otherwise the task needs a task role"
 
 
+_NOBODY_ASKED = Answer(outcome=Outcome.UNAVAILABLE)
+
+
 class Code(IntEnum):
     """The exit codes."""
 
@@ -53,18 +56,18 @@ class Finding:
 
     code: Code
     backend: str
-    answer: Answer | None = None
+    answer: Answer = _NOBODY_ASKED
     remedy: str | None = None
 
     @property
     def left_s(self) -> float | None:
         """For how much longer the task is protected, in seconds, where ECS said so."""
-        expires_at = self.answer and self.answer.expires_at
+        expires_at = self.answer.expires_at
         return max((expires_at - datetime.now(UTC)).total_seconds(), 0.0) if expires_at else None
 
     def as_json(self) -> dict[str, Any]:
         """The documented keys."""
-        answer = self.answer or Answer(outcome=Outcome.CONFIRMED)
+        answer = self.answer
         return {
             "state": self.code.name.lower(),
             "protected": {Code.PROTECTED: True, Code.UNPROTECTED: False}.get(self.code),
@@ -72,7 +75,7 @@ class Finding:
             "seconds_left": None if self.left_s is None else round(self.left_s, 3),
             "task_arn": answer.task_arn,
             "backend": self.backend,
-            "outcome": str(answer.outcome) if self.answer else None,
+            "outcome": None if self.code is Code.OFF else str(answer.outcome),
             "reason": answer.reason,
             "detail": answer.detail,
             "remedy": self.remedy,
@@ -83,7 +86,7 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool) -> None:
-    r"""Ask ECS whether this task is protected. Changes nothing; takes 6 seconds at most.
+    """Ask ECS whether this task is protected. Changes nothing; takes 6 seconds at most.
 
     \b
     Exit status:
@@ -107,7 +110,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
       reason        the reason or error code
       detail        what else was said
       remedy        what to do about it
-    """
+    """  # noqa: D301 - what \b means to click
     for warning in unknown_variables(os.environ):
         click.echo(f"protectwork: {warning}", err=True)
     finding = _ask()
@@ -158,14 +161,13 @@ def _headline(finding: Finding) -> Text:
         case Code.UNPROTECTED:
             return Text.assemble(("not protected", "bold yellow"), ": ECS may stop this task at any moment")
         case Code.UNKNOWN:
-            outcome = finding.answer.outcome if finding.answer else ""
-            return Text.assemble(("no usable answer", "bold red"), f": {outcome}")
+            return Text.assemble(("no usable answer", "bold red"), f": {finding.answer.outcome}")
         case Code.OFF:
             return Text.assemble(("off", "bold"), ": nothing is protected from here")
 
 
 def _details(finding: Finding) -> dict[str, str | None]:
-    answer = finding.answer or Answer(outcome=Outcome.CONFIRMED)
+    answer = finding.answer
     return {
         "until": f"{answer.expires_at:%Y-%m-%d %H:%M:%S} UTC" if answer.expires_at else None,
         "task": answer.task_arn,

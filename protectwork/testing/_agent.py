@@ -254,7 +254,7 @@ class FakeAgent:
     def _decide(self, request: Request) -> Reply:
         with self._seen:
             now = self.now()
-            endpoints = {name: endpoint.state() for name, endpoint in self.endpoints.items()}
+            endpoints = {name: endpoint.state() for name, endpoint in list(self.endpoints.items())}
             reply = answer(request, endpoints=endpoints, armed=self._armed, now=now, today=self.time.date(now))
             if reply.spent:
                 self._spend(reply.spent)

@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 from protectwork import __version__
 from protectwork.__main__ import main
+from protectwork.cli import cli
 from protectwork.testing import faults
 
 PROTECTWORK = (sys.executable, "-m", "protectwork")
@@ -36,6 +38,19 @@ def test_help_names_every_command():
     done = subprocess.run([*PROTECTWORK, "--help"], capture_output=True, text=True, check=True)
     for command in ("status", "run", "fake-agent", "demo"):
         assert f"  {command} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("status", "    3  no usable answer: refused, throttled, ambiguous, unavailable,"),
+        ("run", "     75  --on-unprotected raise, and the task is not protected: not started"),
+        ("fake-agent", "    export ECS_AGENT_URI=http://127.0.0.1:8099/api/good"),
+        ("demo", "    1  some job was in flight while the task was not protected"),
+    ],
+)
+def test_help_keeps_its_tables_in_lines(command, line):
+    assert line in CliRunner().invoke(cli, [command, "--help"]).stdout.splitlines()
 
 
 def test_the_version_is_that_of_the_package():

@@ -94,7 +94,7 @@ def test_a_program_that_cannot_be_executed_is_126(tmp_path):
     [
         ([], "Missing argument"),
         (["--lable", "x", "--", "true"], "No such option"),
-        (["--max-duration", "soon", "--", "true"], "no duration such as 90s, 30m or 2h"),
+        (["--max-duration", "soon", "--", "true"], "a duration such as 90s, 30m or 2h, got 'soon'"),
         (["--max-duration", "49h", "--", "true"], "max_duration must be"),
         (["--on-unprotected", "pray", "--", "true"], "'run', 'raise'"),
     ],
@@ -119,6 +119,24 @@ def test_descriptors_that_the_shell_opened_reach_the_program():
     os.close(writes)
     with os.fdopen(reads) as pipe:
         assert pipe.read() == "hello"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the first process gets the orphans")
+def test_orphans_that_come_to_it_as_the_first_process_are_collected():
+    as_the_first = (
+        "import ctypes, os, sys; assert ctypes.CDLL(None).prctl(36, 1) == 0;"  # PR_SET_CHILD_SUBREAPER
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    leaves_one_behind = (
+        "import os, subprocess, time\n"
+        "orphan = subprocess.check_output(['sh', '-c', 'sleep 0.1 >&- & echo $!'], text=True).strip()\n"
+        "ends = time.monotonic() + 10\n"
+        "while os.path.exists(f'/proc/{orphan}') and time.monotonic() < ends: time.sleep(0.01)\n"
+        "print(os.path.exists(f'/proc/{orphan}'))"
+    )
+    command = [sys.executable, "-c", as_the_first, *RUN, *python(leaves_one_behind)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    assert done.stdout == "False\n"
 
 
 # --- protection
@@ -258,3 +276,17 @@ def test_an_interrupt_by_hand_is_forwarded_at_a_terminal_too():
         process.terminate()
         read_until(terminal, b"SIGTERM")
         assert process.wait(TIMEOUT_S) == 7
+
+
+def test_a_terminal_that_hangs_up_is_told_to_the_program(tmp_path):
+    told = tmp_path / "told"
+    program = python(
+        "import pathlib, signal, sys\n"
+        f"signal.signal(signal.SIGHUP, lambda *_: sys.exit(pathlib.Path({str(told)!r}).write_text('SIGHUP') and 9))\n"
+        "signal.alarm(30); print('ready', flush=True); signal.pause()"
+    )
+    with at_a_terminal(*RUN, *program) as (process, terminal):
+        read_until(terminal, b"ready")
+        terminal.close()
+        assert process.wait(TIMEOUT_S) == 9
+    assert told.read_text() == "SIGHUP"

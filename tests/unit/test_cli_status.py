@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -127,6 +128,21 @@ def test_for_people_it_says_how_long_protection_lasts(minutes, left, fake_agent)
     result = status()
     assert result.stdout.startswith(f"protected for{left}")
     assert " UTC\n" in result.stdout
+
+
+def test_for_people_it_says_that_it_is_off():
+    assert status().stdout.splitlines()[0] == "off: nothing is protected from here"
+
+
+def test_on_a_terminal_long_texts_are_wrapped_below_themselves(fake_agent):
+    fake_agent.fail(faults.Throttle())
+    shown = click.unstyle(status(FORCE_COLOR="1", COLUMNS="40").stdout).splitlines()
+    assert shown[-3:] == [
+        "  remedy   too many calls in this",
+        "           account and Region: ask again",
+        "           in a minute",
+    ]
+    assert max(map(len, shown)) <= 40
 
 
 def test_what_is_piped_stands_in_whole_lines(fake_agent):

@@ -264,7 +264,11 @@ def test_builtins_bound_methods_and_cached_functions_are_held(manager) -> None:
     assert manager.protected("a-b".split)("-") == ["a", "b"]
 
 
-@pytest.mark.parametrize("thing", [int, Called, property(len), 5, "nightly", object(), classmethod(5)], ids=repr)
+@pytest.mark.parametrize(
+    "thing",
+    [int, Called, property(len), 5, "nightly", object(), classmethod(5)],
+    ids=lambda thing: type(thing).__name__,
+)
 def test_what_is_no_function_is_refused_where_the_decorator_stands(manager, thing) -> None:
     for decorate in (protected, protected(), manager.protected, manager.protected(label="nightly")):
         with pytest.raises(TypeError, match="takes a function or a method"):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -26,24 +27,25 @@ def test_a_hold_under_a_confirmed_lease_wakes_nobody_and_asks_nobody() -> None:
                 pass
         manager._keeper.lease.step = step
         assert len(steps) <= 1, "the machine is stepped by its own clock at most"
-        assert [thread.name for thread in threading.enumerate() if thread.name.startswith("protectwork")] == [
-            "protectwork-keeper"
-        ]
+        names = [thread.name for thread in threading.enumerate()]
+        assert names.count("protectwork-keeper") == 1
         assert [call.name for call in backend.calls] == ["get", "enable"]
 
 
-def test_short_jobs_one_after_the_other_wake_the_keeper_once_a_linger_at_most() -> None:
+@pytest.mark.parametrize("linger", [1, 20, 30, 900])
+def test_short_jobs_one_after_the_other_wake_the_keeper_once_a_linger_at_most(linger: int) -> None:
     backend = RecordingBackend()
-    with ProtectionManager(backend, settings=Settings(linger=20)) as manager:
+    with ProtectionManager(backend, settings=Settings(linger=linger)) as manager:
         with manager.protect():
             pass
         rings: list[None] = []
+        began = time.monotonic()
         ring = manager._keeper._alarm.ring
         manager._keeper._alarm.ring = lambda: (rings.append(None), ring())  # type: ignore[attr-defined]
         for _ in range(10_000):
             with manager.protect("job"):
                 pass
-        assert len(rings) <= 1
+        assert len(rings) <= 1 + (time.monotonic() - began) / linger
 
 
 def test_a_hundred_thousand_holds_leave_nothing_behind() -> None:

@@ -364,10 +364,11 @@ def lines() -> Iterator[Lines]:
     """What protectwork logs from INFO on."""
     logger, lines = logging.getLogger("protectwork"), Lines()
     logger.addHandler(lines)
-    before, logger.level = logger.level, logging.INFO
+    before = logger.level
+    logger.setLevel(logging.INFO)
     yield lines
     logger.removeHandler(lines)
-    logger.level = before
+    logger.setLevel(before)
 
 
 def test_a_busy_day_is_logged_by_its_changes_of_state_alone(manager, clock, lines) -> None:

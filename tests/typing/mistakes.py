@@ -1,0 +1,77 @@
+"""What type checkers must refuse: each line's comment names the error, and is itself one if there is none. Never run."""
+
+from __future__ import annotations
+
+from protectwork import Event, Hold, ProtectionManager, Settings, configure, get_manager, protect, protected
+
+
+@protected
+def bare(number: int) -> float:
+    return number
+
+
+@protected(label="nightly")
+def with_options(number: int) -> float:
+    return number
+
+
+@protected
+async def coroutine(number: int) -> float:
+    return number
+
+
+class Worker:
+    @protected
+    def method(self, number: int) -> float:
+        return number
+
+    @protected
+    @classmethod
+    def class_method(cls, number: int) -> float:
+        return number
+
+    @staticmethod
+    @protected
+    def static_method(number: int) -> float:
+        return number
+
+
+async def signatures() -> None:
+    bare("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    bare()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    bare(1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with_options("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    get_manager().protected(bare)("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await coroutine("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    text: str = await coroutine(1)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    text.upper()
+    Worker().method("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Worker.class_method("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Worker.static_method("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def options(manager: ProtectionManager) -> None:
+    protected(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    protected(label=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    protected(lable="x")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    manager.protected(label=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    protect(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    protect(max_duration="2h")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    protect(on_unprotected="stop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    protect("label", 60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    protect(on_lost=takes_nothing)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    configure(settings="off")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Settings(on_unprotected="stop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    manager.subscribe(NoObserver())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def takes_nothing() -> None: ...
+
+
+class NoObserver:
+    def on_event(self, event: Event, more: int) -> None: ...
+
+
+def holds(hold: Hold) -> None:
+    hold.confirmed = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    hold.nothing  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
