@@ -101,7 +101,10 @@ class Hold:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release()
+        if kind is GeneratorExit:  # the code around is being closed, perhaps in a finaliser
+            self.drop()
+        else:
+            self.release()
 
     async def __aenter__(self) -> Self:
         if not self.begin():
@@ -111,12 +114,14 @@ class Hold:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release()
+        self.__exit__(kind, error, trace)
 
     def begin(self) -> bool:
         """Put the hold into the ledger; False when `admit` has to follow. What ``with`` does on entering, in two."""
         keeper = self._keeper
         with keeper.lock:
+            if keeper.dropped:
+                keeper.sweep()
             if self.began_at != inf:
                 raise HoldError(label=self.label)
             self.began_at = now = keeper.now()
@@ -136,8 +141,8 @@ class Hold:
             elif wait_s is not None:
                 self._keeper.once(_NEVER_WAITS)
             self._require(remedy=None if waiter else _USE_ASYNC)
-        except BaseException:  # an interrupt or the refusal: the work does not start, so nothing is in flight
-            self.release()
+        except BaseException as error:  # an interrupt or the refusal: the work does not start, so nothing is in flight
+            self.__exit__(type(error), error, None)
             raise
 
     def _wait(self, waiter: NativeAlarm | GreenletWaiter, wait_s: float) -> None:
@@ -157,8 +162,8 @@ class Hold:
                 finally:
                     self._keeper.forget(waiter)
             self._require()
-        except BaseException:  # cancelled, say: the count has to be right all the same
-            self.release()
+        except BaseException as error:  # cancelled, say: the count has to be right all the same
+            self.__exit__(type(error), error, None)
             raise
 
     def _require(self, *, remedy: str | None = None) -> None:

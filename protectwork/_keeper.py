@@ -60,6 +60,7 @@ class Keeper:
         sure_until: Until when the task is known to be protected.
         covered_until: Until when the lease covers work that declared its end.
         wakes_at: When the keeper will look again by itself; -inf while it is awake or needs not be woken.
+        dropped: The holds left by finalisers, which may not take the lock; swept by whoever has it next.
         linger_reach_s: How soon after the last hold the keeper has to look at the latest.
     """
 
@@ -100,7 +101,7 @@ class Keeper:
         self._alarm = self.clock.alarm()
         self._waiters: dict[Waiter, None] = {}
         self._idle_waiters: dict[Waiter, None] = {}
-        self._dropped: deque[Entry] = deque()  # left by finalisers, which may not take the lock
+        self.dropped: deque[Entry] = deque()
         self._running = False
         self._ended: NativeAlarm | None = None
         self._told: set[str] = set()
@@ -164,13 +165,13 @@ class Keeper:
 
     def drop(self, hold: Entry) -> None:
         """Release a hold from a finaliser: takes no lock, for the thread that it interrupts may have it."""
-        self._dropped.append(hold)
+        self.dropped.append(hold)
         self._alarm.ring()
 
     def sweep(self) -> None:
         """Release the dropped holds; called under the lock."""
-        while self._dropped:
-            self._dropped.popleft().release()
+        while self.dropped:
+            self.dropped.popleft().release()
 
     # -- for the manager
 

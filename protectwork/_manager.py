@@ -24,7 +24,7 @@ from protectwork._waiting import SystemClock, blocking_waiter
 from protectwork.backends import choose_backend
 from protectwork.backends.null import NullBackend
 
-__all__ = ["ProtectionManager", "decorate"]
+__all__ = ["ProtectionManager", "agent_missing", "backend_for", "decorate"]
 
 _UNLABELLED = "work"
 
@@ -56,7 +56,11 @@ class ProtectionManager:
     ) -> None:
         self.settings = settings or Settings.from_env(os.environ)
         clock = clock or SystemClock()
-        self._backend = backend or _backend_for(self.settings, os.environ, clock)
+        if backend is None:
+            backend = backend_for(self.settings, os.environ, clock)
+            if warning := agent_missing(backend, self.settings, os.environ):
+                logger.warning("%s", warning)
+        self._backend = backend
         self._observers = Observers(LoggingObserver())
         self._raises = self.settings.on_unprotected == "raise"
         self._keeper = Keeper(
@@ -147,7 +151,7 @@ class ProtectionManager:
             keeper.sweep()
             now = keeper.now()
             keeper.lease.demand = keeper.ledger.demand()
-            holds = tuple(HoldStatus(label=hold.label, age_s=now - hold.began_at) for hold in keeper.holds)
+            holds = tuple(HoldStatus(label=hold.label, age_s=now - hold.began_at) for hold in list(keeper.holds))
             return Status(
                 state=State.CLOSED if keeper.closed else keeper.lease.state(now),
                 in_flight=len(holds),
@@ -228,13 +232,21 @@ def _hold_maker(terms: Terms, label: str, manager: Callable[[], ProtectionManage
     return new_hold
 
 
-def _backend_for(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Backend:
-    backend = choose_backend(settings.backend, environ=environ, allow_endpoint=settings.allow_endpoint, clock=clock)
+def backend_for(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Backend:
+    """What the settings and the environment choose.
+
+    Raises:
+        SettingsError: The environment holds a bad value.
+    """
+    return choose_backend(settings.backend, environ=environ, allow_endpoint=settings.allow_endpoint, clock=clock)
+
+
+def agent_missing(backend: Backend, settings: Settings, environ: Mapping[str, str]) -> str | None:
+    """What to warn of where this is ECS and yet there is nothing that could protect; None where all is well."""
     execution = environ.get("AWS_EXECUTION_ENV", "")
-    if settings.backend == "auto" and isinstance(backend, NullBackend) and execution.startswith("AWS_ECS"):
-        logger.warning(
-            "AWS_EXECUTION_ENV is %.40r, but ECS_AGENT_URI is missing: nothing can be protected;"
-            " the container agent must be 1.65.0 or later, and the variable must reach this process",
-            execution,
-        )
-    return backend
+    if settings.backend != "auto" or not isinstance(backend, NullBackend) or not execution.startswith("AWS_ECS"):
+        return None
+    return (
+        f"AWS_EXECUTION_ENV is {execution[:40]!r}, but ECS_AGENT_URI is missing: nothing can be protected;"
+        " the container agent must be 1.65.0 or later, and the variable must reach this process"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from _thread import RLock
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from protectwork._decorator import Decorable
 from protectwork._errors import SettingsError
 from protectwork._forks import forgets_on_fork
 from protectwork._hold import Hold
-from protectwork._manager import ProtectionManager, decorate
+from protectwork._manager import ProtectionManager, agent_missing, backend_for, decorate
 from protectwork._observers import logger
 from protectwork._settings import OnUnprotected, Settings, unknown_variables
 from protectwork._types import Seconds
+from protectwork._waiting import SystemClock
 from protectwork.backends.null import NullBackend
 
 __all__ = ["configure", "get_manager", "protect", "protected", "reset_manager"]
@@ -37,20 +39,27 @@ class _Process:
         self.lock = RLock()  # guards everything above
 
     def build(self) -> ProtectionManager:
+        """The manager; what there is to say about it is logged after the lock is left, for a log handler may hang."""
+        words: list[tuple[int, str]] = []
         with self.lock:
             if self.manager is None:
-                self.manager = self._built()
-            return self.manager
+                words += ((logging.WARNING, warning) for warning in unknown_variables(os.environ))
+                self.manager = self._built(words)
+            manager = self.manager
+        for level, text in words:
+            logger.log(level, "%s", text)
+        return manager
 
-    def _built(self) -> ProtectionManager:
-        for name in unknown_variables(os.environ):
-            logger.warning("%s", name)
+    def _built(self, words: list[tuple[int, str]]) -> ProtectionManager:
         try:
             settings = self.settings or Settings.from_env(os.environ, **self.overrides)
-            return ProtectionManager(self.backend, settings=settings)
+            backend = self.backend or backend_for(settings, os.environ, SystemClock())
         except SettingsError as error:  # a bad environment must not break the job: it is told, and nothing is protected
-            logger.error("protection is off: %s", error)
+            words.append((logging.ERROR, f"protection is off: {error}"))
             return ProtectionManager(NullBackend(), settings=Settings())
+        if warning := agent_missing(backend, settings, os.environ):
+            words.append((logging.WARNING, warning))
+        return ProtectionManager(backend, settings=settings)
 
 
 _process = _Process()

@@ -60,6 +60,6 @@ def duration_s(max_duration: Seconds) -> float:
 
 def insists(on_unprotected: str) -> bool:
     """Whether the work is not to start unprotected."""
-    if on_unprotected not in {"run", "raise"}:
+    if on_unprotected not in ("run", "raise"):  # a tuple, for a set would want it hashable
         raise SettingsError(setting="on_unprotected", rule="'run' or 'raise'", value=repr(on_unprotected)[:80])
     return on_unprotected == "raise"

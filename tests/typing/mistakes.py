@@ -1,4 +1,4 @@
-"""What type checkers must refuse: each line's comment names the error, and is itself one if there is none. Never run."""
+"""What type checkers must refuse: a comment names each error, and is itself one where there is none. Never run."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ async def signatures() -> None:
 
 
 def options(manager: ProtectionManager) -> None:
-    protected(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    protected(label=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    protected(5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    protected(label=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     protected(lable="x")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    manager.protected(label=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    manager.protected(label=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     protect(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     protect(max_duration="2h")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     protect(on_unprotected="stop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -74,4 +74,4 @@ class NoObserver:
 
 def holds(hold: Hold) -> None:
     hold.confirmed = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-    hold.nothing  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+    hold.nothing = 1  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

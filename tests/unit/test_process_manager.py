@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,6 +102,21 @@ def test_a_decorated_function_uses_the_manager_of_the_moment() -> None:
     assert work() == 1
     reset_manager()
     assert work() == 1
+
+
+def test_a_signal_handler_may_hold_while_the_status_is_asked() -> None:
+    holds = [get_manager().acquire() for _ in range(500)]
+    taken = []
+    before = signal.signal(signal.SIGALRM, lambda *_: taken.append(get_manager().acquire()))
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        while len(taken) < 100:
+            assert get_manager().status().in_flight >= 500
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        for hold in holds + taken:
+            hold.release()
 
 
 # --- who wins
