@@ -25,6 +25,7 @@ from protectwork._forks import forgets_on_fork
 from protectwork._lease import Lease
 from protectwork._ledger import Entry, Ledger
 from protectwork._observers import Mailbox, logger
+from protectwork._pump import pump
 from protectwork._steps import Answered, Call, HoldBegan, Policy, Random, Retire, Send, Start, Tell, Tick
 from protectwork._types import Answer, Outcome
 from protectwork._waiting import NativeAlarm, Waiter, start_thread
@@ -46,6 +47,7 @@ def _close_all() -> None:
     deadline = steady_now() + EXIT_S
     for keeper in list(_keepers):
         keeper.close(max(deadline - steady_now(), 0.0))
+    pump.empty()
 
 
 class Keeper:
@@ -234,6 +236,7 @@ class Keeper:
         self._running, self._ended = True, NativeAlarm()
         try:
             start_thread(self._run, name="protectwork-keeper")
+            pump.start()
         except RuntimeError:  # a limit, or the interpreter's exit: the work comes first, and the next hold tries again
             self._running = False
         return self._running

@@ -56,8 +56,18 @@ class Ledger:
         return self._demand(work_until=-inf)
 
     def _demand(self, *, work_until: float) -> Demand:
-        oldest = next((hold.began_at for hold in self.holds), inf)
-        return Demand(in_flight=len(self.holds), oldest=oldest, idle_since=self.idle_since, work_until=work_until)
+        return Demand(
+            in_flight=len(self.holds), oldest=self._oldest(), idle_since=self.idle_since, work_until=work_until
+        )
+
+    def _oldest(self) -> float:
+        """When the oldest hold began; inf without any."""
+        while self.holds:
+            try:
+                return next(iter(self.holds)).began_at
+            except (StopIteration, RuntimeError):  # a signal handler held or released in between: look again
+                continue
+        return inf
 
     def newly_overran(self, now: float) -> list[Entry]:
         """The holds that have passed their declared end since it was last asked."""

@@ -24,6 +24,7 @@ from protectwork._events import (
     Observer,
 )
 from protectwork._forks import forgets_on_fork
+from protectwork._pump import pump
 from protectwork._types import Answer, Outcome
 from protectwork._waiting import start_thread
 
@@ -56,6 +57,8 @@ class Mailbox:
             if self._running:
                 return
             self._running = True
+        if pump.takes(self._deliver):
+            return
         try:
             start_thread(self._deliver, name="protectwork-observer")
         except RuntimeError:  # no more threads at the interpreter's exit: better late on this one than never

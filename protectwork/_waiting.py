@@ -17,7 +17,16 @@ from typing import Any, Protocol
 
 from protectwork._clock import Alarm, steady_now
 
-__all__ = ["LoopWaiter", "NativeAlarm", "SystemClock", "Waiter", "blocking_waiter", "on_event_loop", "start_thread"]
+__all__ = [
+    "LoopWaiter",
+    "NativeAlarm",
+    "SystemClock",
+    "Waiter",
+    "blocking_waiter",
+    "on_event_loop",
+    "patched_by_eventlet",
+    "start_thread",
+]
 
 _POLL_S = (0.001, 0.02)  # a greenlet's first look, and its rhythm later on
 
@@ -125,6 +134,11 @@ def start_thread(run: Callable[[], None], *, name: str) -> None:
         _native("start_new_thread")(run, ())
     else:
         threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def patched_by_eventlet() -> bool:
+    """Whether eventlet has patched threading, and with it the locks of everything else."""
+    return _patched("eventlet.patcher") is not None
 
 
 def _patched(name: str) -> Any:

@@ -28,11 +28,14 @@ class Done:
         return self.out.splitlines()
 
 
-def run(program: str | Path, *arguments: str, cwd: Path | None = None, **environ: str) -> Done:
-    """Run a program, its text or its file; it and whatever it forked are gone afterwards."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PROTECTWORK_", "ECS_", "AWS_"))
-    }
+def run(program: str | Path, *arguments: str, cwd: Path | None = None, measured: bool = True, **environ: str) -> Done:
+    """Run a program, its text or its file; it and whatever it forked are gone afterwards.
+
+    Coverage does not measure it if `measured` is false: its tracer has locks of its own, which a fork storm leaves
+    locked in a child, and which greenlets take where only native threads may wait.
+    """
+    others = ("PROTECTWORK_", "ECS_", "AWS_") if measured else ("PROTECTWORK_", "ECS_", "AWS_", "COVERAGE_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     code = [str(program)] if isinstance(program, Path) else ["-c", program]
     process = subprocess.Popen(
         [sys.executable, "-X", "faulthandler", *code, *arguments],

@@ -21,6 +21,7 @@ from protectwork.backends._endpoint import agent_url
 __all__ = ["AgentBackend", "classify"]
 
 _BODY_BYTES = 64 * 1024
+_WIRE_BYTES = 2 * _BODY_BYTES  # head and framing included: a body in chunks of one byte costs a second to unpack
 _READ_BYTES = 4 * 1024
 _MOST_MINUTES = 2880
 _HEADERS = {
@@ -171,10 +172,15 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, connection: socket.socket, call: _Call) -> None:
         self._socket = connection
         self._call = call
+        self._left_bytes = _WIRE_BYTES
 
     def read(self, max_bytes: int, *_: object, **__: object) -> bytes:
         self._socket.settimeout(self._call.left_s())
-        return self._socket.recv(min(max_bytes, _READ_BYTES))
+        data = self._socket.recv(min(max_bytes, _READ_BYTES))
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            raise ValueError(f"an answer of more than {_WIRE_BYTES} bytes")
+        return data
 
     def write(self, buffer: bytes, *_: object, **__: object) -> None:
         self._socket.settimeout(self._call.left_s())

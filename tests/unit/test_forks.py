@@ -60,7 +60,7 @@ EXIT = "sys.stdout.flush(); os._exit(0)"  # what an exit does is no matter of fo
 
 
 def forked(program: str) -> object:
-    done = run(PRELUDE + program + EXIT)
+    done = run(PRELUDE + program + EXIT, measured=False)
     assert (done.code, done.err) == (0, "")
     return json.loads(done.out)
 
@@ -322,7 +322,7 @@ def test_children_of_multiprocessing_are_protected_by_themselves(tmp_path, metho
     path = tmp_path / "pools.py"
     path.write_text(PRELUDE + MULTIPROCESSING)
     with FakeAgent() as agent:
-        done = run(path, method, **agent.environ())
+        done = run(path, method, measured=False, **agent.environ())
         assert (done.code, done.err) == (0, "")
         assert json.loads(done.out) == [1, [[0, True, 1, "agent"]] * 8]
         assert len(agent.gets) <= 3, "one by each process at the most"

@@ -33,7 +33,7 @@ import threading
 from protectwork import get_manager, protect
 from protectwork._clock import steady_now
 
-logging.basicConfig(level=logging.INFO, stream=open("/dev/null", "w"))
+logging.basicConfig(level=logging.DEBUG, stream=open("/dev/null", "w"))
 gaps = []
 
 def tick():
@@ -84,8 +84,10 @@ class Ran:
 
 def program(start: str) -> Ran:
     with FakeAgent() as agent:
-        agent.fail(Delay(1.0), only="get")
-        done = run(start + "\n" + PROGRAM, PROTECTWORK_LINGER="0", PYTHONWARNINGS="ignore", **agent.environ())
+        agent.fail(Delay(3.0), only="get")
+        done = run(
+            start + "\n" + PROGRAM, measured=False, PROTECTWORK_LINGER="0", PYTHONWARNINGS="ignore", **agent.environ()
+        )
         return Ran(done=done, calls=agent.calls, protected=agent.protected)
 
 
@@ -110,9 +112,9 @@ def test_many_greenlets_at_once_share_one_lease(ran: Ran) -> None:
 
 
 def test_a_greenlet_that_waits_does_not_block_its_hub(ran: Ran) -> None:
-    assert ran.said["waited_s"] >= 1.0
+    assert ran.said["waited_s"] >= 3.0
     assert ran.said["ticks"] > 50
-    assert ran.said["gap_s"] < 0.5
+    assert ran.said["gap_s"] < 1.5
 
 
 def test_a_call_that_is_due_is_made_while_a_greenlet_lets_nobody_else_run(ran: Ran) -> None:
