@@ -13,8 +13,13 @@ _BASE_S = {Outcome.THROTTLED: 2.0}
 _REFUSED_S, _REFUSED_MOST_S = 30.0, 300.0
 _MISCONFIGURED_S = 600.0
 _LEAST_MOST_S, _MOST_S = 5.0, 60.0
+_SLOW = frozenset({Outcome.REFUSED, Outcome.MISCONFIGURED})
 _SPREAD = (0.5, 1.0)
 _SLOW_SPREAD = (0.9, 1.0)
+
+
+def _kind(outcome: Outcome) -> Outcome | None:
+    return outcome if outcome in _SLOW else None
 
 
 class Backoff:
@@ -42,7 +47,9 @@ class Backoff:
     def failed(self, now: float, outcome: Outcome, *, slack_s: float) -> None:
         """Count a failure and draw the next wait: the less slack there is, the shorter, and never beyond its end."""
         # Another kind of failure is another outage: a restart of the agent says nothing about a refusal before it.
-        self._tries = self._tries + 1 if outcome is self.outcome else 0
+        # Throttling and silence are one kind: a throttled account answers now with a no, now with a 504 (contract §1).
+        same = self.outcome is not None and _kind(outcome) == _kind(self.outcome)
+        self._tries = self._tries + 1 if same else 0
         self.outcome = outcome
         wait_s = self._wait_s(outcome, slack_s)
         self.retry_at = now + (min(wait_s, slack_s) if slack_s > 0 else wait_s)

@@ -133,8 +133,8 @@ class Hold:
 
     def admit(self) -> None:
         """Ask the keeper, and wait for it where this thread may wait."""
-        waiter = None if on_event_loop() else blocking_waiter()
         try:
+            waiter = None if on_event_loop() else blocking_waiter()
             wait_s = self._keeper.hold_began(self, waiter)
             if wait_s is not None and waiter:
                 self._wait(waiter, wait_s)

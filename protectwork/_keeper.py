@@ -105,6 +105,7 @@ class Keeper:
         self._idle_waiters: dict[Waiter, None] = {}
         self.dropped: deque[Entry] = deque()
         self._running = False
+        self._saw_work = False
         self._ended: NativeAlarm | None = None
         self._told: set[str] = set()
 
@@ -245,14 +246,26 @@ class Keeper:
         while not self.closed:
             try:
                 pause_s = self._turn()
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the renewals: try on, slowly
+            except BaseException:  # noqa: BLE001 - a fault of ours must not end the renewals: try on, slowly
                 self.once("a fault in the keeper; it goes on")
+                self._give_up_call()
                 pause_s = _PAUSE_S
             if pause_s > 0 and not self.closed:
                 self._alarm.wait(pause_s)
-        self._running = False
+        with self.lock:
+            self._running = False
+            self.wakes_at = inf  # no thread will notice any more: the last hold has to tell
+            if not self.holds:
+                self._fire_idle()
         if self._ended:
             self._ended.ring()
+
+    def _give_up_call(self) -> None:
+        """Have the machine wait no longer for a call that a fault has interrupted: nobody knows what ECS did."""
+        with self.lock:
+            self.lease.demand = self.ledger.glance()
+            self.lease.step(self.now(), Answered(answer=Answer(outcome=Outcome.AMBIGUOUS, reason="a fault of our own")))
+            self._publish(self.now())
 
     def _turn(self) -> float:
         """Do what is due; return for how long to sleep."""
@@ -263,6 +276,7 @@ class Keeper:
             actions = self.lease.step(now, Tick(demand=self.ledger.demand()))
             overran = self.ledger.newly_overran(now)
             self._publish(now)
+            self._saw_work = bool(self.holds)
         for hold in overran:
             self._tell(HoldOverran(label=hold.label, max_duration_s=hold.max_duration_s or 0.0))
         called = False
@@ -278,7 +292,7 @@ class Keeper:
     def _plan(self) -> float:
         with self.lock:
             now = self.now()
-            if bool(self.holds) != bool(self.lease.demand.in_flight):
+            if bool(self.holds) != self._saw_work:
                 return 0.0  # it changed since the machine looked, and as long as we are awake nobody rings
             self.wakes_at = min(self.lease.due(now), self.ledger.next_overrun(), now + self._longest_wait_s)
             return max(self.wakes_at - now, 0.0)
@@ -306,7 +320,7 @@ class Keeper:
                     return self.backend.disable()
                 case Call.GET:
                     return self.backend.get()
-        except Exception as error:  # noqa: BLE001 - a backend's fault tells nothing about what ECS did
+        except BaseException as error:  # noqa: BLE001 - a backend's fault tells nothing about what ECS did
             self.once("the backend raised; this counts as no answer")
             return Answer(outcome=Outcome.AMBIGUOUS, reason=type(error).__name__, detail=str(error)[:200])
 

@@ -47,6 +47,7 @@ LINGER_SPREAD = (0.75, 1.25)  # so that a fleet that went idle together is not r
 START_SPREAD_S = (0.0, 5.0)  # so that a fleet that started together does not ask together
 CALL_EVERY_S = 1.0  # the call cap of a task
 HEADROOM = 0.25  # of the lease, beside declared work: equal jobs that follow each other share a lease (see `_minutes`)
+UNDATED_S = 7200.0  # ECS's own default, where no date can be believed
 PASSES_WITHIN_S = 180.0  # a 403 after an agent restart is gone by then; later it is the set-up's
 
 NEAREST_S = 30.0  # a date nearer than half of ECS's shortest lease tells of a wrong clock of ours, not of ECS
@@ -87,6 +88,9 @@ class Lease:
         self._writes = 0
         self._enabling = Backoff(random)
         self._releasing = Backoff(random)
+        self._asking = Backoff(random)  # of GETs; work that comes and goes does not clear it
+        self._asked_until = -inf  # until when the last confirmed enable was asked to last
+        self._outgrown = False  # a hold began that the enable under way was not measured for
         self._governor = Governor()
         self._get_at = inf  # when to ask for the unknown state, while idle
         self._asked = False  # a GET was tried since the state became unknown
@@ -177,7 +181,7 @@ class Lease:
                 self._see(now, demand)
                 self._hold_began(now, until)
             case Answered(answer=answer, left_s=left_s):
-                return self._answered(now, answer, left_s)
+                return [*self._notice_loss(now), *self._answered(now, answer, left_s)]
             case Start():
                 self._get_at = min(self._get_at, now + self._random.uniform(*START_SPREAD_S))
             case Retire():
@@ -202,8 +206,9 @@ class Lease:
             self._release_at = since + self._linger_s * self._random.uniform(*LINGER_SPREAD)
 
     def _hold_began(self, now: float, until: float) -> None:
-        if until > self.covered_until:
+        if self._longer(now, until):
             self._renew_at = min(self._renew_at, now)
+            self._outgrown = True
         if self.off or self.sure(now) or now < self._window:
             return
         outage = self._enabling.outcome is not None
@@ -211,6 +216,16 @@ class Lease:
         if new_attempt or not (outage or self.lost(now)):
             self._window = now + self.policy.acquire_timeout_s
             self._one_attempt = outage
+
+    def _longer(self, now: float, until: float) -> bool:
+        """Whether a hold with that declared end is worth an enable of its own.
+
+        Not if ECS was asked for as much already (it, or a wrong clock of ours, shortened that), and at the most that
+        ECS grants not for less than the headroom: else each of many equal jobs would ask for itself.
+        """
+        headroom_s = HEADROOM * self.policy.lease_s
+        most = until + headroom_s > now + LONGEST_MIN * 60.0
+        return until - (headroom_s if most else 0.0) > max(self.covered_until, self._asked_until)
 
     def _notice_loss(self, now: float) -> list[Action]:
         if not self.lost(now) or self._lost_at == self.record.sure_until:
@@ -234,7 +249,7 @@ class Lease:
             due = self._renew_at if self.sure(now) else -inf
             return max(due, self._enabling.retry_at), Call.ENABLE
         if self.record.unknown:
-            return max(self._get_at, self._releasing.retry_at), Call.GET
+            return max(self._get_at, self._asking.retry_at), Call.GET
         if self.record.maybe_until <= now:
             return inf, Call.DISABLE
         due = -inf if self.retiring else max(self._release_at, self._governor.ready_at(now))
@@ -245,6 +260,8 @@ class Lease:
         if self._call or now < due:
             return []
         minutes = self._minutes(now) if call is Call.ENABLE else 0
+        if call is Call.ENABLE:
+            self._outgrown = False
         if call is Call.GET:
             self._asked = True
         else:
@@ -291,10 +308,17 @@ class Lease:
             case Call.DISABLE:
                 return self._disabled(now)
             case Call.GET:
-                self.record = _record.seen(
-                    self.record, now=now, left_s=max(left_s or 0.0, 0.0) if answer.protected else 0.0
-                )
+                self._asking.clear()
+                self.record = _record.seen(self.record, now=now, left_s=self._left_of(answer, left_s))
                 return []
+
+    def _left_of(self, answer: Answer, left_s: float | None) -> float:
+        """How long the protection that a GET found lasts: it is there for sure, its date is as good as our clock."""
+        if not answer.protected:
+            return 0.0
+        if left_s is None or left_s <= NEAREST_S:
+            return max(self.policy.lease_s, UNDATED_S)
+        return left_s
 
     def _outcome_of(self, now: float, answer: Answer) -> Outcome:
         """A 403 that an agent restart also gives counts as unavailable at first (contract §1)."""
@@ -320,9 +344,15 @@ class Lease:
         if not self.sure(now):
             # A disable may still land after this: confirm once more when it no longer can.
             self._enabling.wait_until(self.record.open_until(enables=False))
+            if self._lost_at is not None:
+                self._lost_at = self.record.sure_until  # what came too late is no recovery, and no loss of its own
             return []
         term_s = self.record.sure_until + _record.DRIFT_S - made.sent_at
-        self._renew_at = made.sent_at + term_s * self._random.uniform(*RENEW_AT)
+        self._renew_at = now if self._outgrown else made.sent_at + term_s * self._random.uniform(*RENEW_AT)
+        self._asked_until = made.sent_at + made.minutes * 60.0
+        shorter = [write for write in self.record.writes if write.is_enable and self._much_shorter(write)]
+        if shorter:  # it may still land after this: ask once more when it no longer can
+            self._renew_at = min(self._renew_at, self.record.open_until(enables=True))
         self._window, self._outage_told = -inf, False
         slack_s = self.record.sure_until - now
         lost, self._lost_at = self._lost_at, None
@@ -331,6 +361,10 @@ class Lease:
         if now < was_sure:
             return [Tell(event=LeaseRenewed(slack_s=slack_s, minutes=made.minutes))]
         return [Tell(event=LeaseConfirmed(slack_s=slack_s, minutes=made.minutes))]
+
+    def _much_shorter(self, write: _record.Write) -> bool:
+        """Whether an open enable, should it be the last to land, takes away more than two equal ones differ by."""
+        return self._asked_until - (write.sent_at + write.term_s) > _record.LANDING_S + 60.0
 
     def _disabled(self, now: float) -> list[Action]:
         self._releasing.clear()
@@ -341,7 +375,10 @@ class Lease:
         return [Tell(event=LeaseReleased())]
 
     def _failed(self, now: float, made: _InFlight, outcome: Outcome, answer: Answer) -> list[Action]:
-        if made.call is not Call.ENABLE:
+        if made.call is Call.GET:
+            self._asking.failed(now, outcome, slack_s=inf)
+            return []
+        if made.call is Call.DISABLE:
             if not self.demand.in_flight:
                 self._releasing.failed(now, outcome, slack_s=inf)
                 if outcome is Outcome.THROTTLED:  # a lease that nobody needs may simply run out

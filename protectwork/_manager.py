@@ -150,7 +150,7 @@ class ProtectionManager:
         with keeper.lock:
             keeper.sweep()
             now = keeper.now()
-            keeper.lease.demand = keeper.ledger.demand()
+            keeper.lease.demand = keeper.ledger.glance()
             holds = tuple(HoldStatus(label=hold.label, age_s=now - hold.began_at) for hold in list(keeper.holds))
             return Status(
                 state=State.CLOSED if keeper.closed else keeper.lease.state(now),

@@ -397,3 +397,29 @@ def test_a_thread_that_cannot_be_started_does_not_break_the_work(backend, clock,
     clock.advance(10)
     assert names(backend) == ["get"], "the next hold or start tries again"
     manager.close()
+
+
+def test_a_backend_that_answers_nonsense_does_not_stop_the_renewals(caplog) -> None:
+    class Nonsense(RecordingBackend):
+        def get(self) -> Answer:
+            super().get()
+            return "yes"  # type: ignore[return-value]
+
+    backend = Nonsense()
+    with ProtectionManager(backend, settings=Settings()) as manager, manager.protect() as hold:
+        assert hold.confirmed
+        assert names(backend) == ["get", "enable"]
+    assert "a fault in the keeper" in caplog.text
+
+
+def test_to_ask_for_the_status_does_not_hide_from_the_keeper_that_the_work_has_ended(clock, backend) -> None:
+    with ProtectionManager(backend, settings=Settings(linger=2), clock=clock) as manager:
+        started(manager, clock)
+        hold = manager.acquire()
+        with backend.paused():  # the keeper is awake, in a call
+            clock.advance(3600)
+            hold.release()
+            manager.status()
+        clock.advance(5)
+        assert not backend.protected
+        assert names(backend) == ["get", "enable", "enable", "disable"]
