@@ -39,8 +39,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     external = [item for item in items if item.get_closest_marker("external")]
     config.stash[_EXTERNAL] = len(external)
+    if hasattr(config, "workeroutput"):  # this process collects for another, which tells of it
+        config.workeroutput["external"] = len(external)
     config.hook.pytest_deselected(items=external)
     items[:] = [item for item in items if item not in external]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Each worker has collected everything, so any of them knows how many tests were left out."""
+    node.config.stash[_EXTERNAL] = getattr(node, "workeroutput", {}).get("external", 0)  # type: ignore[attr-defined]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
