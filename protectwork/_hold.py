@@ -72,17 +72,21 @@ class Hold:
         return self._keeper.expires_at() if self.confirmed else None
 
     def release(self) -> None:
-        """End the hold; when it is not in flight, nothing happens. Never waits, never raises."""
-        keeper = self._keeper
-        with keeper.lock:
-            self.began_at = inf
-            if self.max_duration_s is not None:
-                keeper.ledger.ends.pop(self, None)
-            if keeper.holds.pop(self, self) is self or keeper.holds:
-                return  # not in flight (a fork, a second release), or not the last
-            keeper.ledger.idle_since = now = keeper.now()
-            if keeper.wakes_at > now + keeper.linger_reach_s:
-                keeper.went_idle()
+        """End the hold; when it is not in flight, nothing happens. Never waits, and raises nothing of its own."""
+        try:
+            keeper = self._keeper
+            with keeper.lock:
+                self.began_at = inf
+                if self.max_duration_s is not None:
+                    keeper.ledger.ends.pop(self, None)
+                if keeper.holds.pop(self, self) is self or keeper.holds:
+                    return  # not in flight (a fork, a second release), or not the last
+                keeper.ledger.idle_since = now = keeper.now()
+                if keeper.wakes_at > now + keeper.linger_reach_s:
+                    keeper.went_idle()
+        except BaseException:  # a signal handler raised here: the work has ended all the same
+            self.drop()
+            raise
 
     def drop(self) -> None:
         """End the hold soon, from code that may run in a finaliser: takes no lock."""
@@ -118,18 +122,24 @@ class Hold:
 
     def begin(self) -> bool:
         """Put the hold into the ledger; False when `admit` has to follow. What ``with`` does on entering, in two."""
-        keeper = self._keeper
-        with keeper.lock:
-            if keeper.dropped:
-                keeper.sweep()
-            if self.began_at != inf:
-                raise HoldError(label=self.label)
-            self.began_at = now = keeper.now()
-            keeper.holds[self] = None
-            if self.max_duration_s is None:
-                return now < keeper.settled_until
-            keeper.ledger.ends[self] = end = now + self.max_duration_s
-            return now < keeper.settled_until and end <= keeper.covered_until
+        keeper, mine = self._keeper, False
+        try:
+            with keeper.lock:
+                if keeper.dropped:
+                    keeper.sweep()
+                if self.began_at != inf:
+                    raise HoldError(label=self.label)  # noqa: TRY301 - a call less on the hot path
+                mine = True
+                self.began_at = now = keeper.now()
+                keeper.holds[self] = None
+                if self.max_duration_s is None:
+                    return now < keeper.settled_until
+                keeper.ledger.ends[self] = end = now + self.max_duration_s
+                return now < keeper.settled_until and end <= keeper.covered_until
+        except BaseException:  # a signal handler raised here (Ctrl-C, a soft time limit): the work does not start
+            if mine:
+                self.drop()
+            raise
 
     def admit(self) -> None:
         """Ask the keeper, and wait for it where this thread may wait."""

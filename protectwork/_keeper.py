@@ -170,6 +170,9 @@ class Keeper:
         """Release a hold from a finaliser: takes no lock, for the thread that it interrupts may have it."""
         self.dropped.append(hold)
         self._alarm.ring()
+        if not self._running:  # no thread sweeps: who waits for the end of the work has to
+            for waiter in list(self._idle_waiters):
+                waiter.fire()
 
     def sweep(self) -> None:
         """Release the dropped holds; called under the lock."""

@@ -269,6 +269,7 @@ class Lease:
             self.record = _record.entered(self.record, number=self._writes, now=now, term_s=minutes * 60.0)
         if call is Call.DISABLE:
             self._governor.release(now)
+            self._asked_until = -inf
         self._call = _InFlight(call=call, minutes=minutes, sent_at=now, number=self._writes)
         self._last_sent = now
         self.calls += 1

@@ -10,7 +10,7 @@ from typing import Any, Self, overload
 
 from protectwork._admission import Admission
 from protectwork._backend import Backend
-from protectwork._clock import Clock
+from protectwork._clock import Clock, steady_now
 from protectwork._decorator import Decorable, protect_function
 from protectwork._events import Observer
 from protectwork._hold import Hold
@@ -184,13 +184,15 @@ class ProtectionManager:
         timeout_s = threading.TIMEOUT_MAX if timeout is None else seconds("timeout", timeout, low_s=0, high_s=1e6)
         self.admission.close("draining")
         waiter = blocking_waiter()
-        if not self._keeper.retire(waiter):
-            return True
+        ends = steady_now() + timeout_s
         try:
-            waiter.wait(timeout_s)
+            while self._keeper.retire(waiter):
+                if (left_s := ends - steady_now()) <= 0:
+                    return False
+                waiter.wait(left_s)
         finally:
             self._keeper.forget(waiter)
-        return self._keeper.is_idle()
+        return True
 
     def close(self) -> None:
         """Release if nothing is in flight, and end the thread; best effort, blocks for at most 2 s.

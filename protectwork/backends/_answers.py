@@ -100,7 +100,7 @@ def _classify_error(status: int, content: _Object) -> Answer:
 
 
 def _outcome_of_error(status: int, code: object) -> Outcome:
-    if status // 100 != 4 or code in _FAULTS:  # noqa: PLR2004 - 4xx
+    if status // 100 != 4 or (isinstance(code, str) and code in _FAULTS):  # noqa: PLR2004 - 4xx
         return Outcome.AMBIGUOUS
     if code == "ThrottlingException":  # ECS's own throttling comes as a 400
         return Outcome.THROTTLED

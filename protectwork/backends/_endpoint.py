@@ -19,7 +19,7 @@ _SHOWN_CHARS = 200
 
 # No user name, query or fragment, and no character that two parsers could read differently.
 _URI = re.compile(
-    r"http://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?P<port>:[0-9]{1,5})?(?P<path>/[!-~]*)?",
+    r"http://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?P<port>:[0-9]{1,5})?(?P<path>/[!-~]{0,2000})?",
     re.ASCII | re.IGNORECASE,
 )
 _NOT_IN_A_PATH = re.compile(r"[?#@\\]")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 
 import pytest
 
 from protectwork import (
     Answer,
+    Hold,
     HoldError,
     Outcome,
     ProtectionManager,
@@ -423,3 +426,43 @@ def test_to_ask_for_the_status_does_not_hide_from_the_keeper_that_the_work_has_e
         clock.advance(5)
         assert not backend.protected
         assert names(backend) == ["get", "enable", "enable", "disable"]
+
+
+class TimeIsUpError(Exception):
+    """What a soft time limit raises, wherever the work happens to be."""
+
+
+@pytest.mark.parametrize("method", [Hold.begin, Hold.release])
+def test_a_signal_handler_that_raises_inside_a_hold_leaves_the_count_right(manager, method) -> None:
+    """At every line of the method; what raises between two functions no Python code can catch."""
+    code = method.__code__
+
+    def interrupting(at: int) -> Callable[[FrameType, str, object], object]:
+        def trace(frame: FrameType, event: str, _: object) -> object:
+            if frame.f_code is code and event == "line" and frame.f_lineno == at:
+                sys.settrace(None)
+                raise TimeIsUpError
+            return trace
+
+        return trace
+
+    lines = sorted({line for *_, line in code.co_lines() if line})[2:]  # from inside the try
+    hits, before = 0, sys.gettrace()
+    for line in lines:
+        sys.settrace(interrupting(line))
+        try:
+            with manager.protect(max_duration=60):
+                pass
+        except TimeIsUpError:
+            hits += 1
+        finally:
+            sys.settrace(before)
+        assert manager.status().in_flight == 0, f"line {line}"
+    assert hits >= 6
+
+
+def test_drain_hears_of_the_end_of_a_hold_that_a_finaliser_dropped() -> None:
+    manager = ProtectionManager(settings=Settings(backend="off"))
+    hold = manager.acquire()
+    threading.Timer(0.2, hold.drop).start()
+    assert manager.drain(timeout=10) is True
