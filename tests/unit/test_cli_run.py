@@ -286,7 +286,7 @@ def test_a_terminal_that_hangs_up_is_told_to_the_program(tmp_path):
         "signal.alarm(30); print('ready', flush=True); signal.pause()"
     )
     with at_a_terminal(*RUN, *program) as (process, terminal):
-        read_until(terminal, b"ready")
+        read_until(terminal, b"ready\r\n")  # the whole line: a hang-up in the middle of it is an error of the program's
         terminal.close()
         assert process.wait(TIMEOUT_S) == 9
     assert told.read_text() == "SIGHUP"
