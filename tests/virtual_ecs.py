@@ -13,7 +13,7 @@ from math import inf
 
 from protectwork._lease import Lease
 from protectwork._steps import Answered, Call, Demand, HoldBegan, Policy, Send, Start, Tell, Tick
-from protectwork._types import Answer, Outcome
+from protectwork._types import Answer, Outcome, State
 
 NO = {
     "refused": Answer(outcome=Outcome.REFUSED, reason="DEPLOYMENT_BLOCKED"),
@@ -193,3 +193,19 @@ class Driver:
             left_s = self.ecs.protected_until - self.now + self.lie_s if protected else None
         self._do(self.lease.step(self.now, Answered(answer=answer, left_s=left_s)))
         self.tick()
+
+
+def protected_driver(**options) -> Driver:
+    """One hold in flight, its lease confirmed."""
+    driver = Driver(**options)
+    driver.begin()
+    driver.run(2.0)
+    assert driver.calls() == ["get", "enable"]
+    assert driver.ecs.protected()
+    return driver
+
+
+def state(driver: Driver) -> State:
+    """What the machine would say now."""
+    driver.lease.demand = driver.demand()
+    return driver.lease.state(driver.now)

@@ -6,7 +6,7 @@ import itertools
 from math import inf
 
 import pytest
-from virtual_ecs import Driver, VirtualEcs, Weather
+from virtual_ecs import Driver, VirtualEcs, Weather, protected_driver, state
 
 from protectwork._events import (
     LeaseAtRisk,
@@ -21,21 +21,6 @@ from protectwork._steps import Answered, Call, Policy, Retire, Tick
 from protectwork._types import Answer, Outcome, State
 
 HOUR = 3600.0
-
-
-def protected_driver(**options) -> Driver:
-    """One hold in flight, its lease confirmed."""
-    driver = Driver(**options)
-    driver.begin()
-    driver.run(2.0)
-    assert driver.calls() == ["get", "enable"]
-    assert driver.ecs.protected()
-    return driver
-
-
-def state(driver: Driver) -> State:
-    driver.lease.demand = driver.demand()
-    return driver.lease.state(driver.now)
 
 
 # -- a busy period

@@ -5,27 +5,13 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from virtual_ecs import NO, Driver, VirtualEcs, Weather
+from virtual_ecs import NO, Driver, VirtualEcs, Weather, protected_driver, state
 
 from protectwork._events import LeaseAtRisk, LeaseConfirmed, LeaseLost, LeaseRecovered, LeaseReleased
 from protectwork._steps import Call, Policy, Retire, Tick
 from protectwork._types import Answer, Outcome, State
 
 HOUR = 3600.0
-
-
-def protected_driver(**options) -> Driver:
-    driver = Driver(**options)
-    driver.begin()
-    driver.run(2.0)
-    assert driver.calls() == ["get", "enable"]
-    assert driver.ecs.protected()
-    return driver
-
-
-def state(driver: Driver) -> State:
-    driver.lease.demand = driver.demand()
-    return driver.lease.state(driver.now)
 
 
 def told(driver: Driver, kind: type) -> list[float]:
