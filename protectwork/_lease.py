@@ -90,6 +90,7 @@ class Lease:
         self._releasing = Backoff(random)
         self._asking = Backoff(random)  # of GETs; work that comes and goes does not clear it
         self._asked_until = -inf  # until when the last confirmed enable was asked to last
+        self._over_until = -inf  # when the last enable much shorter than the one under way has landed
         self._outgrown = False  # a hold began that the enable under way was not measured for
         self._governor = Governor()
         self._get_at = inf  # when to ask for the unknown state, while idle
@@ -225,7 +226,8 @@ class Lease:
         """
         headroom_s = HEADROOM * self.policy.lease_s
         most = until + headroom_s > now + LONGEST_MIN * 60.0
-        return until - (headroom_s if most else 0.0) > max(self.covered_until, self._asked_until)
+        asked_until = self._asked_until if self.sure(now) else -inf  # of a lease that is over
+        return until - (headroom_s if most else 0.0) > max(self.covered_until, asked_until)
 
     def _notice_loss(self, now: float) -> list[Action]:
         if not self.lost(now) or self._lost_at == self.record.sure_until:
@@ -262,6 +264,7 @@ class Lease:
         minutes = self._minutes(now) if call is Call.ENABLE else 0
         if call is Call.ENABLE:
             self._outgrown = False
+            self._over_until = self._shorter_until(now + minutes * 60.0)
         if call is Call.GET:
             self._asked = True
         else:
@@ -351,9 +354,8 @@ class Lease:
         term_s = self.record.sure_until + _record.DRIFT_S - made.sent_at
         self._renew_at = now if self._outgrown else made.sent_at + term_s * self._random.uniform(*RENEW_AT)
         self._asked_until = made.sent_at + made.minutes * 60.0
-        shorter = [write for write in self.record.writes if write.is_enable and self._much_shorter(write)]
-        if shorter:  # it may still land after this: ask once more when it no longer can
-            self._renew_at = min(self._renew_at, self.record.open_until(enables=True))
+        if self._over_until > -inf:  # it may land after this, or has: ask once more when it no longer can
+            self._renew_at = min(self._renew_at, max(self._over_until, now))
         self._window, self._outage_told = -inf, False
         slack_s = self.record.sure_until - now
         lost, self._lost_at = self._lost_at, None
@@ -363,9 +365,14 @@ class Lease:
             return [Tell(event=LeaseRenewed(slack_s=slack_s, minutes=made.minutes))]
         return [Tell(event=LeaseConfirmed(slack_s=slack_s, minutes=made.minutes))]
 
-    def _much_shorter(self, write: _record.Write) -> bool:
-        """Whether an open enable, should it be the last to land, takes away more than two equal ones differ by."""
-        return self._asked_until - (write.sent_at + write.term_s) > _record.LANDING_S + 60.0
+    def _shorter_until(self, end: float) -> float:
+        """When the last open enable that ends well before `end` has landed; -inf without one.
+
+        Two equal ones differ by a landing and the rounding to minutes.
+        """
+        writes = (write for write in self.record.writes if write.is_enable)
+        shorter = (write for write in writes if end - (write.sent_at + write.term_s) > _record.LANDING_S + 60.0)
+        return max((inf if write.lands_by is None else write.lands_by for write in shorter), default=-inf)
 
     def _disabled(self, now: float) -> list[Action]:
         self._releasing.clear()

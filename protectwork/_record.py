@@ -33,6 +33,8 @@ class Write:
         clean: No opposite write was open when it was entered, and none has been entered since. An unclean write
             proves nothing: the opposite one may land after it.
         lands_by: When it has landed if ever; None while its answer is awaited.
+        over_until: Of an enable: until when the task is protected at least, should one that was open when it was
+            entered land after it, and be the shorter one.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Write:
     term_s: float
     clean: bool
     lands_by: float | None = None
+    over_until: float = inf
 
     @property
     def is_enable(self) -> bool:
@@ -55,8 +58,8 @@ class Write:
 
     @property
     def sure_until(self) -> float:
-        """Until when the task is protected at least, should this write be the last to land."""
-        return self.sent_at + self.term_s - DRIFT_S if self.is_enable else -inf
+        """Until when the task is protected at least, should this write land, and no later one."""
+        return min(self.sent_at + self.term_s - DRIFT_S, self.over_until) if self.is_enable else -inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,8 @@ def entered(record: Record, *, number: int, now: float, term_s: float) -> Record
     """Write down a PUT before it is sent; a disable has `term_s` 0. From now on it may land at any moment."""
     opposite = [write for write in record.writes if write.is_enable != (term_s > 0)]
     writes = tuple(replace(write, clean=False) if write in opposite else write for write in record.writes)
-    write = Write(number=number, sent_at=now, term_s=term_s, clean=not opposite)
+    over_until = min((write.sure_until for write in record.writes if write.is_enable), default=inf)
+    write = Write(number=number, sent_at=now, term_s=term_s, clean=not opposite, over_until=over_until)
     return replace(record, writes=(*writes, write))
 
 

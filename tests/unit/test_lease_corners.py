@@ -346,6 +346,23 @@ def test_a_longer_lease_is_asked_for_once_more_when_a_shorter_enable_can_no_long
     assert driver.lease.covered_until >= driver.holds[1][1]
 
 
+def test_a_shorter_enable_that_lands_during_a_longer_one_is_never_taken_for_the_longer() -> None:
+    driver = Driver(weather=Weather(kind="ambiguous", lands_after_s=11.9, takes_s=6.0))
+    driver.begin()
+    until_in_flight(driver, Call.ENABLE)
+    shorter = driver.sent[-1][0]
+    driver.weather = Weather(takes_s=5.9)  # lands after 3 s, is answered when the shorter one can no longer land
+    driver.begin(declared_s=6 * HOUR)
+    driver.run(shorter + 13.5 - driver.now)
+    assert driver.ecs.landed[-1][1] == 2, "the shorter one has landed last"
+    driver.weather = Weather(kind="refused")
+    driver.run(1.0)
+    assert driver.lease.record.sure_until <= driver.ecs.protected_until
+    driver.weather = Weather()
+    driver.run(301.0)
+    assert driver.ecs.protected_until >= driver.holds[1][1]
+
+
 # -- answers of many kinds
 
 

@@ -120,3 +120,11 @@ def test_the_writes_of_one_kind_are_open_until_the_last_has_landed() -> None:
     record = left_open(left_open(NOTHING, 1, 0.0, term_s=0.0), 2, 3.0, term_s=0.0)
     assert record.open_until(enables=False) == 15.0
     assert record.open_until(enables=True) == -inf
+
+
+def test_a_shorter_enable_that_was_open_may_have_landed_last_even_if_it_closes_before_the_answer() -> None:
+    record = left_open(NOTHING, 1, 0.0, term_s=T)
+    record = entered(record, number=2, now=7.0, term_s=6 * HOUR)
+    record = closed(record, 13.0)
+    record = answered(record, number=2, now=13.0, outcome=Outcome.CONFIRMED, lands_by=19.0)
+    assert record.sure_until == T - 2.0
