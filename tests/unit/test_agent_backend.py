@@ -660,6 +660,12 @@ def test_what_is_no_plain_http_uri_is_refused(uri):
     assert str(caught.value).isprintable()
 
 
+def test_a_path_longer_than_any_agent_s_is_refused():
+    AgentBackend("http://127.0.0.1/" + "x" * 1999)
+    with pytest.raises(SettingsError):
+        AgentBackend("http://127.0.0.1/" + "x" * 3000)
+
+
 def test_a_refused_uri_is_shown_cut_and_without_the_password_in_it():
     with pytest.raises(SettingsError) as caught:
         AgentBackend("http://user:secret@127.0.0.1/" + "x" * 10_000)
@@ -896,6 +902,12 @@ def test_an_error_is_classified_by_status_and_code(status, body, outcome, may_pa
 def test_an_error_keeps_its_code_message_and_task():
     answer = classify(400, error("InvalidParameterException", request_id="x"), asked=True)
     assert (answer.reason, answer.detail, answer.task_arn) == ("InvalidParameterException", "why", ARN)
+
+
+@pytest.mark.parametrize("code", [[], {}, 7, None, True])
+def test_an_error_whose_code_is_no_text_is_ambiguous(code):
+    body = json.dumps({"error": {"Code": code}}).encode()
+    assert classify(400, body, asked=True).outcome is Outcome.AMBIGUOUS
 
 
 def test_an_error_without_a_code_is_named_by_its_status():
