@@ -58,8 +58,8 @@ class Write:
 
     @property
     def sure_until(self) -> float:
-        """Until when the task is protected at least, should this write land, and no later one."""
-        return min(self.sent_at + self.term_s - DRIFT_S, self.over_until) if self.is_enable else -inf
+        """Until when the task is protected at least, should this write be the last to land."""
+        return self.sent_at + self.term_s - DRIFT_S if self.is_enable else -inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def answered(record: Record, *, number: int, now: float, outcome: Outcome, lands
             sure = record.settled_sure if write.is_enable else -inf
             return replace(record, settled_sure=sure, writes=(*others, replace(write, lands_by=lands_by)))
         case Outcome.CONFIRMED if write.is_enable:
-            sure = write.sure_until if write.clean else record.settled_sure
+            sure = min(write.sure_until, write.over_until) if write.clean else record.settled_sure
             return Record(settled_sure=sure, settled_maybe=now + write.term_s, writes=others)
         case Outcome.CONFIRMED:
             maybe = now if write.clean else record.settled_maybe
