@@ -23,6 +23,7 @@ from protectwork._events import (
     LeaseReleased,
     LeaseRenewed,
     Observer,
+    SharedStateUnavailable,
 )
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
@@ -56,6 +57,7 @@ __all__ = [
     "ProtectworkError",
     "Settings",
     "SettingsError",
+    "SharedStateUnavailable",
     "State",
     "Status",
     "UnprotectedError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from _thread import RLock
 from collections.abc import Callable
 
+from protectwork._errors import SettingsError
 from protectwork._events import AdmissionClosed, AdmissionOpened, Event
 
 __all__ = ["Admission"]
@@ -32,7 +33,12 @@ class Admission:
         return self._reasons
 
     def close(self, reason: str) -> None:
-        """Take no new work while `reason` stands; the same reason twice is one."""
+        """Take no new work while `reason` stands; the same reason twice is one.
+
+        Raises:
+            SettingsError: The reason is no string.
+        """
+        _check(reason)
         with self._lock:
             was_open = not self._reasons
             if reason not in self._reasons:
@@ -41,10 +47,20 @@ class Admission:
             self._tell(AdmissionClosed(reason=reason))
 
     def reopen(self, reason: str) -> None:
-        """`reason` stands no longer; a reason that never stood changes nothing."""
+        """`reason` stands no longer; a reason that never stood changes nothing.
+
+        Raises:
+            SettingsError: The reason is no string.
+        """
+        _check(reason)
         with self._lock:
             was_open = not self._reasons
             self._reasons = tuple(other for other in self._reasons if other != reason)
             opened = not was_open and not self._reasons
         if opened:
             self._tell(AdmissionOpened())
+
+
+def _check(reason: object) -> None:
+    if not isinstance(reason, str):  # told by its type alone, for it may raise when it is asked for its text
+        raise SettingsError(setting="reason", rule="a string", value=f"<{type(reason).__name__}>")

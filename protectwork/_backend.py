@@ -14,6 +14,9 @@ class Backend(Protocol):
 
     A manager calls its backend from one thread only, one call at a time. Each call blocks for at most 6 s, whatever
     the other side does, and never raises for what the other side does: the answer says it.
+
+    A backend may have a `scope` (str): what names this container to all its processes, and no other task. With one,
+    the processes share their state; without one, each counts for itself, unless `state_dir` says where to share it.
     """
 
     name: str

@@ -21,6 +21,7 @@ __all__ = [
     "LeaseReleased",
     "LeaseRenewed",
     "Observer",
+    "SharedStateUnavailable",
 ]
 
 
@@ -119,6 +120,19 @@ class AdmissionOpened:
     """Adapters may take new work again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStateUnavailable:
+    """The processes of the task cannot share their state: each counts for itself from now on. Told once per cause.
+
+    Attributes:
+        reason: What is wrong: value, rule and remedy.
+        releases: Whether this process ends protection when it is idle itself; not if the state is another user's.
+    """
+
+    reason: str
+    releases: bool = True
+
+
 Event = (
     LeaseConfirmed
     | LeaseRenewed
@@ -131,6 +145,7 @@ Event = (
     | CallFinished
     | AdmissionClosed
     | AdmissionOpened
+    | SharedStateUnavailable
 )
 
 

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-__all__ = ["Governor"]
+from dataclasses import dataclass, replace
+from math import inf
 
-_MOST = 3
+__all__ = ["MOST_RELEASES", "Governor"]
+
+MOST_RELEASES = 3.0
 _EVERY_S = 300.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Governor:
-    """At most 3 releases at once, then one per 5 min. To try one release again costs nothing more."""
+    """At most 3 releases at once, then one per 5 min, for a task. To try one release again costs nothing more.
 
-    def __init__(self) -> None:
-        self._tokens = float(_MOST)
-        self._counted_at: float | None = None
-        self._paid = False
+    Attributes:
+        tokens: How many more releases could have gone at `counted_at`.
+        counted_at: When they were counted; inf before the first release.
+        paid: The next release is a try of one that was counted already.
+    """
 
-    def new_release(self) -> None:
+    tokens: float = MOST_RELEASES
+    counted_at: float = inf
+    paid: bool = False
+
+    def new_release(self) -> Governor:
         """Work came in between: the next release is another one."""
-        self._paid = False
+        return replace(self, paid=False)
 
     def ready_at(self, now: float) -> float:
         """When the next release may be sent."""
-        missing = 0.0 if self._paid else 1.0 - self._count(now)
+        missing = 0.0 if self.paid else 1.0 - self._count(now)
         return now if missing <= 0 else now + missing * _EVERY_S
 
-    def release(self, now: float) -> None:
+    def released(self, now: float) -> Governor:
         """A release is being sent."""
-        if not self._paid:
-            self._tokens = max(self._count(now) - 1.0, 0.0)
-            self._counted_at = now
-            self._paid = True
+        if self.paid:
+            return self
+        return Governor(tokens=max(self._count(now) - 1.0, 0.0), counted_at=now, paid=True)
 
     def _count(self, now: float) -> float:
-        if self._counted_at is None:
-            return self._tokens
-        return min(self._tokens + (now - self._counted_at) / _EVERY_S, float(_MOST))
+        return min(self.tokens + max(now - self.counted_at, 0.0) / _EVERY_S, MOST_RELEASES)

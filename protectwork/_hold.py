@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from protectwork._errors import HoldError, ProtectionRefusedError, ProtectionUnavailableError
-from protectwork._observers import Mailbox
+from protectwork._observers import callbacks
 from protectwork._types import Outcome
 from protectwork._waiting import GreenletWaiter, LoopWaiter, NativeAlarm, blocking_waiter, on_event_loop
 
@@ -95,7 +95,7 @@ class Hold:
     def tell_lost(self) -> None:
         """Have `on_lost` called if this hold lost its lease."""
         if (on_lost := self._on_lost) and self.lost:
-            Mailbox().put(lambda: on_lost(self))
+            callbacks.call(lambda: on_lost(self))
 
     def __enter__(self) -> Self:
         if not self.begin():

@@ -14,19 +14,21 @@ import weakref
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
 
 from protectwork._backend import Backend
+from protectwork._book import Book
 from protectwork._clock import Clock, steady_now
-from protectwork._events import CallFinished, Event, HoldOverran, LeaseLost
+from protectwork._events import CallFinished, Event, HoldOverran, LeaseLost, SharedStateUnavailable
 from protectwork._forks import forgets_on_fork
 from protectwork._lease import Lease
-from protectwork._ledger import Entry, Ledger
+from protectwork._ledger import Entry, Ledger, TaskState
 from protectwork._observers import Mailbox, logger
 from protectwork._pump import pump
-from protectwork._steps import Answered, Call, HoldBegan, Policy, Random, Retire, Send, Start, Tell, Tick
+from protectwork._steps import Answered, Call, HoldBegan, Policy, Random, Retire, Send, Start, Tell
 from protectwork._types import Answer, Outcome
 from protectwork._waiting import NativeAlarm, Waiter, start_thread
 
@@ -36,6 +38,7 @@ EXIT_S = 2.0  # how long the exit of a process may wait for the release
 _LONGEST_WAIT_S = 30.0  # a missed ring, a suspended machine, a clock that jumped: none hurts for longer
 _OFTEN_ENOUGH_S = 1.0  # looking more often than that costs more than to be rung
 _LINGER_REACH = 1.25  # times the linger: the latest moment of a release
+_POST_EVERY_S = 1.0
 _PAUSE_S = 1.0  # after a fault of our own
 _NO_THREAD = "no thread could be started, so the task is not protected; the next hold tries again"
 
@@ -75,6 +78,9 @@ class Keeper:
         random: Random,
         off: bool,
         tell: Callable[[Event], None],
+        open_state: Callable[[], TaskState],
+        scope: str = "",
+        vigilant: bool = False,
     ) -> None:
         self.backend = backend
         self.clock = clock
@@ -82,7 +88,9 @@ class Keeper:
         self.linger_reach_s = policy.linger_s * _LINGER_REACH
         # Who looks at least that often need not be rung by every short job that ends.
         self._longest_wait_s = min(max(self.linger_reach_s, _OFTEN_ENOUGH_S), _LONGEST_WAIT_S)
-        self._policy, self._random, self._off = policy, random, off
+        self._new_book = partial(Book, policy, random, now=clock.now, off=off, vigilant=vigilant)
+        self._open_state, self._scope = open_state, scope
+        self.book = self._new_book()
         self._tell = tell
         self._log = Mailbox()
         self.closed = False
@@ -95,7 +103,8 @@ class Keeper:
         self.lock = RLock()
         self.ledger = Ledger()
         self.holds = self.ledger.holds
-        self.lease = Lease(self._policy, self._random, off=self._off)
+        self.book.forget_parent()
+        self.book = self._new_book()
         self.settled_until = self.lease.settled_until(-inf)
         self.sure_until = self.covered_until = -inf
         self.wakes_at = -inf
@@ -108,6 +117,13 @@ class Keeper:
         self._saw_work = False
         self._ended: NativeAlarm | None = None
         self._told: set[str] = set()
+        self._posted, self._posted_at = "", -inf  # what the other processes were told last, and when
+        self._post_at = inf  # when to tell them what has changed since
+
+    @property
+    def lease(self) -> Lease:
+        """The machine as it stands."""
+        return self.book.lease
 
     # -- for holds
 
@@ -120,21 +136,23 @@ class Keeper:
         if os.getpid() != self._pid:  # forked in C, past Python's hooks
             self.forget_parent()
             self.holds[hold] = None
+        # A signal handler that interrupted the code below must not wait: it would do so with the lock held.
+        nested = self.lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001
         with self.lock:
             if self.closed or self.lease.off:
                 return None
-            now = self.now()
             until = self.ledger.ends.get(hold, -inf)
-            self.lease.step(now, HoldBegan(demand=self.ledger.glance(), until=until))
+            self.book.arrive(self.ledger.glance(), lambda demand: HoldBegan(demand=demand, until=until))
+            now = self.now()
             self._publish(now)
             running = self._run_thread()
             if self.lease.due(now) < self.wakes_at:
                 self._alarm.ring()
-            waits_until = self.lease.waits_until(now) if running else None
+            waits_until = self.lease.waits_until(now) if running and not nested else None
             if waiter and waits_until is not None:
                 self._waiters[waiter] = None
         if not running:
-            self.once(_NO_THREAD)
+            self._tell_of_no_thread()
         return None if waits_until is None else waits_until - now
 
     def unprotected_because(self) -> Answer | None:
@@ -165,6 +183,8 @@ class Keeper:
         self._alarm.ring()
         if not self._running:
             self._fire_idle()
+            if self.closed:
+                self.book.close()  # nobody else will
 
     def drop(self, hold: Entry) -> None:
         """Release a hold from a finaliser: takes no lock, for the thread that it interrupts may have it."""
@@ -190,7 +210,7 @@ class Keeper:
             running = self._run_thread()
             self._alarm.ring()
         if not running:
-            self.once(_NO_THREAD)
+            self._tell_of_no_thread()
 
     def retire(self, waiter: Waiter) -> bool:
         """Release as soon as nothing is in flight, and fire `waiter` then; False if that is so already."""
@@ -198,7 +218,7 @@ class Keeper:
             self.lease.step(self.now(), Retire())
             self.linger_reach_s = -inf
             self.sweep()
-            self.lease.demand = self.ledger.glance()
+            self.book.see(self.ledger.glance())
             if self.is_idle():
                 return False
             if not self._running:
@@ -260,26 +280,41 @@ class Keeper:
             self.wakes_at = inf  # no thread will notice any more: the last hold has to tell
             if not self.holds:
                 self._fire_idle()
+                self.book.close()
         if self._ended:
             self._ended.ring()
 
     def _give_up_call(self) -> None:
         """Have the machine wait no longer for a call that a fault has interrupted: nobody knows what ECS did."""
+        answer = Answer(outcome=Outcome.AMBIGUOUS, reason="a fault of our own")
         with self.lock:
-            self.lease.demand = self.ledger.glance()
-            self.lease.step(self.now(), Answered(answer=Answer(outcome=Outcome.AMBIGUOUS, reason="a fault of our own")))
+            self.book.answer(self.ledger.glance(), Answered(answer=answer))
             self._publish(self.now())
+
+    def _open(self) -> None:
+        """Take part in the shared state, at first and when its files were replaced; no lock is held meanwhile."""
+        state = self._open_state()
+        with self.lock:
+            self.book.open(state, scope=self._scope)
 
     def _turn(self) -> float:
         """Do what is due; return for how long to sleep."""
         with self.lock:
+            intact = self.book.is_open and self.book.look()
+        if not intact:
+            self._open()
+        with self.lock:
             self.wakes_at = -inf
-            now = self.now()
             self.sweep()
-            actions = self.lease.step(now, Tick(demand=self.ledger.demand()))
+            try:
+                actions = self.book.turn(self.ledger.demand())
+            finally:
+                now = self.now()
+                self._publish(now)  # it may have left the gate
             overran = self.ledger.newly_overran(now)
-            self._publish(now)
+            self._post(now)
             self._saw_work = bool(self.holds)
+        self._tell_of_trouble()
         for hold in overran:
             self._tell(HoldOverran(label=hold.label, max_duration_s=hold.max_duration_s or 0.0))
         called = False
@@ -297,7 +332,8 @@ class Keeper:
             now = self.now()
             if bool(self.holds) != self._saw_work:
                 return 0.0  # it changed since the machine looked, and as long as we are awake nobody rings
-            self.wakes_at = min(self.lease.due(now), self.ledger.next_overrun(), now + self._longest_wait_s)
+            longest_s = self._longest_wait_s if self.holds else _LONGEST_WAIT_S
+            self.wakes_at = min(self.lease.due(now), self.ledger.next_overrun(), self._post_at, now + longest_s)
             return max(self.wakes_at - now, 0.0)
 
     def _call(self, send: Send) -> None:
@@ -305,9 +341,8 @@ class Keeper:
         answer = self._ask(send)
         left_s = None if answer.expires_at is None else answer.expires_at.timestamp() - self.clock.wall()
         with self.lock:
+            actions = self.book.answer(self.ledger.glance(), Answered(answer=answer, left_s=left_s))
             now = self.now()
-            self.lease.demand = self.ledger.glance()
-            actions = self.lease.step(now, Answered(answer=answer, left_s=left_s))
             self._publish(now)
         self._tell(CallFinished(call=str(send.call), answer=answer, seconds=now - began))
         for action in actions:
@@ -315,6 +350,8 @@ class Keeper:
                 self._pass_on(action.event)
 
     def _ask(self, send: Send) -> Answer:
+        if self.now() > self.lease.sends_by():  # stopped meanwhile: what was entered then may be wrong by now
+            return Answer(outcome=Outcome.UNAVAILABLE, reason="not sent: the process was stopped")
         try:
             match send.call:
                 case Call.ENABLE:
@@ -336,13 +373,31 @@ class Keeper:
                 hold.tell_lost()
 
     def _publish(self, now: float) -> None:
-        self.sure_until = self.lease.record.sure_until
-        self.covered_until = self.lease.covered_until
+        gated = self.lease.demand.gated
+        self.sure_until = self.lease.sure_until if gated else -inf
+        self.covered_until = self.lease.covered_until if gated else -inf
         self.settled_until = -inf if self.closed else self.lease.settled_until(now)
         if self.lease.waits_until(now) is None:
             self._fire_waiters()
         if self.is_idle():
             self._fire_idle()
+
+    def _post(self, now: float) -> None:
+        """Tell the other processes of the task, for people, what is in flight here; once a second at most."""
+        if not self.book.state.shared:
+            return
+        text = self.ledger.for_people(ahead_s=self.clock.wall() - now)
+        changed, ready_at = text != self._posted, self._posted_at + _POST_EVERY_S
+        self._post_at = ready_at if changed and now < ready_at else inf
+        if changed and now >= ready_at:
+            self.book.state.publish(text)
+            self._posted, self._posted_at = text, now
+
+    def _tell_of_trouble(self) -> None:
+        trouble = self.book.trouble
+        if trouble and trouble not in self._told:
+            self._told.add(trouble)
+            self._tell(SharedStateUnavailable(reason=trouble, releases=not self.book.state.foreign))
 
     def _fire_waiters(self) -> None:
         waiters, self._waiters = self._waiters, {}  # a signal handler may add another while these are fired
@@ -353,6 +408,13 @@ class Keeper:
         waiters, self._idle_waiters = self._idle_waiters, {}
         for waiter in waiters:
             waiter.fire()
+
+    def _tell_of_no_thread(self) -> None:
+        """Log on this thread, for there is no other: it is the user's, so no renewal waits for a handler that hangs."""
+        if _NO_THREAD not in self._told:
+            self._told.add(_NO_THREAD)
+            with suppress(Exception):
+                logger.warning("%s", _NO_THREAD)
 
     def once(self, trouble: str) -> None:
         """Log `trouble` the first time that it happens; as an error with its traceback if one is being handled.

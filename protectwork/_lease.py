@@ -2,11 +2,15 @@
 
 It decides what to ask of ECS, and when. Whoever drives it (the keeper, a property test, a simulator) tells it the
 time, who is busy and what ECS answered; performs the actions; and steps it again no later than `due(now)`.
+
+What it knows of the lease is its `record`, a plain value that all processes of a task share: before a step the keeper
+puts in the newest, and the step counts only if nobody was faster to change it. Everything else here is this process's
+own: who waits, what was told, and the jitter of its own next act.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from math import ceil, inf
 
 from protectwork import _record
@@ -20,15 +24,17 @@ from protectwork._events import (
     LeaseReleased,
     LeaseRenewed,
 )
-from protectwork._governor import Governor
-from protectwork._record import Record
+from protectwork._record import Granted, Record
 from protectwork._steps import (
     Action,
     Answered,
     Call,
     Demand,
+    Died,
     HoldBegan,
+    Identity,
     Input,
+    Made,
     Policy,
     Random,
     Retire,
@@ -38,87 +44,88 @@ from protectwork._steps import (
     Tick,
 )
 from protectwork._types import Answer, Outcome, State
+from protectwork._verdict import LINGER_SPREAD, noted
 
 __all__ = ["Lease"]
 
 SHORTEST_MIN, LONGEST_MIN = 1, 2880  # minutes that ECS accepts (contract §4)
 RENEW_AT = (0.45, 0.50)  # of the term
-LINGER_SPREAD = (0.75, 1.25)  # so that a fleet that went idle together is not released together
+FOR_OTHERS_AT = 0.55  # of the term: those who work had their chance
 START_SPREAD_S = (0.0, 5.0)  # so that a fleet that started together does not ask together
-CALL_EVERY_S = 1.0  # the call cap of a task
 HEADROOM = 0.25  # of the lease, beside declared work: equal jobs that follow each other share a lease (see `_minutes`)
-UNDATED_S = 7200.0  # ECS's own default, where no date can be believed
-PASSES_WITHIN_S = 180.0  # a 403 after an agent restart is gone by then; later it is the set-up's
-
-NEAREST_S = 30.0  # a date nearer than half of ECS's shortest lease tells of a wrong clock of ours, not of ECS
+SEND_WITHIN_S = 3.0  # of its entry; less than a write takes to land, more than an honest pause of the interpreter
+WATCH_S = 2.0  # how soon a process notices that another one died
+SOON_S = (0.02, 0.25)  # how soon one who waits for another process looks again: at first, and later on
 
 _HOPELESS = frozenset({Outcome.REFUSED, Outcome.MISCONFIGURED, Outcome.NOT_A_SERVICE_TASK})
 """Answers that asking again at once will not change: nobody waits on."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _InFlight:
-    """The one call under way."""
-
-    call: Call
-    minutes: int
-    sent_at: float
-    number: int
-
-
 class Lease:
     """The lease of one task, as one process sees it.
 
-    Not thread-safe: whoever shares it steps it under a lock. `record` is a plain value and may be replaced between
-    two steps by a newer one that other processes wrote.
+    Not thread-safe: whoever shares it steps it under a lock. Every attribute is a plain value, so a copy can be stepped
+    instead, and taken or left.
     """
 
-    def __init__(self, policy: Policy, random: Random, *, record: Record | None = None, off: bool = False) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        random: Random,
+        *,
+        identity: Identity | None = None,
+        record: Record | None = None,
+        off: bool = False,
+    ) -> None:
         self.policy = policy
+        self.identity = identity or Identity()
         self.record = record or Record()
         self.demand = Demand()
         self.off = off
         self.retiring = False
         self.last_outcome: Outcome | None = None
-        self.trouble: Answer | None = None  # why the lease cannot be taken or renewed; None when it can
         self.calls = 0
         self._random = random
-        self._call: _InFlight | None = None
-        self._last_sent = -inf
-        self._writes = 0
-        self._enabling = Backoff(random)
-        self._releasing = Backoff(random)
-        self._asking = Backoff(random)  # of GETs; work that comes and goes does not clear it
-        self._asked_until = -inf  # until when the last confirmed enable was asked to last
-        self._over_until = -inf  # when the last enable much shorter than the one under way has landed
-        self._outgrown = False  # a hold began that the enable under way was not measured for
-        self._governor = Governor()
+        self._call: Made | None = None
         self._get_at = inf  # when to ask for the unknown state, while idle
-        self._asked = False  # a GET was tried since the state became unknown
+        self._asked = False  # a GET was tried
+        self._granted: Granted | None = None  # what `_renew_at` was drawn for
         self._renew_at = -inf
         self._release_at = inf
         self._idle_mark = -inf  # the idle period that `_release_at` was drawn for
-        self._linger_s = policy.linger_s
+        self._farewell = False  # the one release that the end of a task may have beyond the governor
         self._window = -inf  # until when arriving holds wait
         self._one_attempt = False  # the window closes with the next answer
+        self._barred_since = inf  # since when there is work that does not get into the gate
+        self._others_since = inf  # since when others are found in the gate at every look
+        self._looks = 0  # at what other processes do, since this one waits for them
         self._lost_at: float | None = None  # the bound whose loss was told
         self._outage_told = False
-        self._first_may_pass: float | None = None
 
     # -- what the machine knows
 
     def sure(self, now: float) -> bool:
-        """ECS is known to protect the task."""
-        return now < self.record.sure_until
+        """ECS is known to protect the task, and nobody can end that."""
+        return self.demand.gated and now < self.sure_until
+
+    @property
+    def sure_until(self) -> float:
+        """Until when the task is known to be protected, as long as this process stands in the gate."""
+        return -inf if self._stranger else self.record.sure_until
 
     @property
     def covered_until(self) -> float:
         """Until when the lease covers declared work: what `sure_until` gives away for drift, an end need not."""
-        return self.record.sure_until + _record.DRIFT_S
+        return self.sure_until + _record.DRIFT_S
+
+    @property
+    def trouble(self) -> Answer | None:
+        """Why the lease cannot be taken or renewed; None when it can."""
+        return self._enabling.trouble
 
     def lost(self, now: float) -> bool:
         """Work that was protected is in flight and the lease ran out (-inf is a release, not a loss)."""
-        return -inf < self.record.sure_until <= now and self.demand.oldest < self.record.sure_until
+        return self.demand.gated and -inf < self.sure_until <= now and self.demand.oldest < self.sure_until
 
     def state(self, now: float) -> State:
         """Everything above in one word."""
@@ -151,65 +158,135 @@ class Lease:
         if not self.sure(now):
             return -inf
         busy = self._call is not None or self._enabling.outcome is not None
-        return self.record.sure_until if busy else min(self.record.sure_until, self._renew_at)
+        return self.sure_until if busy else min(self.sure_until, self._renew_at)
 
     def due(self, now: float) -> float:
         """When the machine wants its next `Tick`; inf when only an event can change anything."""
-        loss = self.record.sure_until if self._loss_ahead() else inf
-        return min(loss, self._next(now)[0]) if self._call is None else loss
+        loss = self.sure_until if self._loss_ahead() else inf
+        return min(loss, self._look_at(now), self._next(now)[0]) if self._call is None else loss
+
+    def leaves(self, now: float, demand: Demand) -> bool:
+        """Nothing is in flight, and the lease has been kept for long enough: this process may leave the gate."""
+        if demand.in_flight:
+            return False
+        self.demand = demand
+        self._idle(now)
+        return self.retiring or now >= self._release_at
+
+    def watching(self, now: float) -> bool:
+        """Whether another process may leave something undone: then it is looked at what the others do."""
+        return self.identity.watches and not self.off and (self.record.unknown or now < self.record.maybe_until)
 
     def owes(self, now: float) -> bool:
-        """Whether a call is under way or still to be made."""
-        return self._call is not None or self._wanted(now)[0] < inf
+        """Whether a call is under way or still to be made by this process."""
+        return self._call is not None or (not self.demand.others and self._wanted(now)[0] < inf)
 
     def acts_by(self, moment: float) -> bool:
         """Whether a call is under way, or due by `moment`."""
         return self._call is not None or self._next(moment)[0] <= moment
 
+    def sends_by(self) -> float:
+        """Until when the call that was entered may still be sent: later, others no longer reckon with it."""
+        return self._call.sent_at + SEND_WITHIN_S if self._call else -inf
+
+    @property
+    def _enabling(self) -> Backoff:
+        return self.record.pace.enabling
+
+    @property
+    def _stranger(self) -> bool:
+        """No answer has shown yet that the record is about the task of this container."""
+        return bool(self.identity.container) and self.identity.container not in self.record.containers
+
+    @property
+    def _unknown(self) -> bool:
+        return self.record.unknown or self._stranger
+
+    @property
+    def _linger_s(self) -> float:
+        return max(self.policy.linger_s, self.record.pace.linger_s)
+
     def _loss_ahead(self) -> bool:
-        return self._lost_at != self.record.sure_until and self.demand.oldest < self.record.sure_until
+        return self._lost_at != self.sure_until and self.demand.oldest < self.sure_until
+
+    def _look_at(self, now: float) -> float:
+        """When to look at what the other processes of the task do."""
+        if not self.identity.watches or self.off:
+            return inf
+        if self.demand.in_flight:
+            waits = not self.demand.gated or (not self.sure(now) and self.record.pace.call_ends > now)
+            return now + (min(SOON_S[0] * 2.0 ** min(self._looks, 10), SOON_S[1]) if waits else WATCH_S)
+        leaves_at = max(self._release_at, now) if self.demand.gated else inf
+        return min(now + WATCH_S if self.identity.vigilant or self.watching(now) else inf, leaves_at)
 
     # -- what happens to it
 
     def step(self, now: float, event: Input) -> list[Action]:
         """Take note of one event at `now`; return what to do about it, in order."""
         self.record = _record.closed(self.record, now)
+        self.off = self.off or self.record.off
         match event:
             case Tick(demand=demand):
                 self._see(now, demand)
-                return [*self._notice_loss(now), *self._send(now)]
+                if self.record.granted != self._granted:
+                    self._draw_renewal(now)
+                return [*self._notice(now), *self._send(now)]
             case HoldBegan(demand=demand, until=until):
                 self._see(now, demand)
                 self._hold_began(now, until)
             case Answered(answer=answer, left_s=left_s):
                 return [*self._notice_loss(now), *self._answered(now, answer, left_s)]
+            case Died(owners=owners):
+                for owner in sorted(owners):
+                    self.record = _record.died(self.record, owner, now)
             case Start():
                 self._get_at = min(self._get_at, now + self._random.uniform(*START_SPREAD_S))
             case Retire():
+                self._farewell = self._farewell or not self.retiring
                 self.retiring = True
         return []
 
     def _see(self, now: float, demand: Demand) -> None:
         self.demand = demand
+        waits = demand.in_flight and not self.sure(now)
+        self._looks = self._looks + 1 if waits else 0
+        self._barred_since = min(self._barred_since, now) if demand.in_flight and not demand.gated else inf
+        self._others_since = min(self._others_since, now) if demand.others else inf
         if demand.in_flight:
-            self._releasing.clear()
-            self._governor.new_release()
+            self._work_came()
         else:
             self._idle(now)
 
+    def _work_came(self) -> None:
+        """The next release is another one: what stood in the way of the last does not delay it."""
+        pace = self.record.pace
+        fresh = replace(pace, releasing=Backoff(), governor=pace.governor.new_release())
+        if pace != fresh:
+            self.record = replace(self.record, pace=fresh)
+
     def _idle(self, now: float) -> None:
         self._window = -inf
-        if self.record.unknown and self.demand.idle_since > -inf:
-            self._get_at = min(self._get_at, now)  # the last hold is over and what it found in force is still unknown
+        if self._unknown and (self.demand.idle_since > -inf or self.record.number):
+            self._get_at = min(self._get_at, now)  # the work is over, and what is in force is still unknown
         if self._idle_mark != self.demand.idle_since or self._release_at == inf:
             self._idle_mark = self.demand.idle_since
             since = now if self.demand.idle_since == -inf else self.demand.idle_since
             self._release_at = since + self._linger_s * self._random.uniform(*LINGER_SPREAD)
 
+    def _draw_renewal(self, now: float) -> None:
+        """There is another lease than before: say when to extend it."""
+        granted = self._granted = self.record.granted
+        if granted is None:
+            self._renew_at = -inf
+        elif self._longer(now, self.demand.work_until):  # a hold began that it was not measured for
+            self._renew_at = now
+        else:
+            share = self._random.uniform(*RENEW_AT)
+            self._renew_at = min(granted.sent_at + granted.term_s * share, granted.again_at)
+
     def _hold_began(self, now: float, until: float) -> None:
         if self._longer(now, until):
             self._renew_at = min(self._renew_at, now)
-            self._outgrown = True
         if self.off or self.sure(now) or now < self._window:
             return
         outage = self._enabling.outcome is not None
@@ -226,57 +303,106 @@ class Lease:
         """
         headroom_s = HEADROOM * self.policy.lease_s
         most = until + headroom_s > now + LONGEST_MIN * 60.0
-        asked_until = self._asked_until if self.sure(now) else -inf  # of a lease that is over
+        granted = self.record.granted
+        asked_until = granted.asked_until if granted and self.sure(now) else -inf  # not of a lease that is over
         return until - (headroom_s if most else 0.0) > max(self.covered_until, asked_until)
 
+    # -- what there is to tell
+
+    def _notice(self, now: float) -> list[Action]:
+        """What came of what other processes did, for those who work here."""
+        told = self._notice_loss(now) or self._notice_recovery(now)
+        if not self.demand.in_flight or self._call:
+            return told
+        if self.trouble and not self._outage_told:
+            return [*told, self._outage(now, self.trouble)]
+        if self._outage_told and not self.trouble and self.sure(now):
+            self._outage_told = False
+        return told
+
     def _notice_loss(self, now: float) -> list[Action]:
-        if not self.lost(now) or self._lost_at == self.record.sure_until:
+        if not self.lost(now) or self._lost_at == self.sure_until:
             return []
-        self._lost_at = self.record.sure_until
+        self._lost_at = self.sure_until
         return [Tell(event=LeaseLost(in_flight=self.demand.in_flight))]
+
+    def _notice_recovery(self, now: float) -> list[Action]:
+        if self._lost_at is None or not self.sure(now) or self.sure_until == self._lost_at:
+            return []
+        lost, self._lost_at, self._window = self._lost_at, None, -inf
+        if self.demand.oldest >= lost:
+            return []
+        granted = self.record.granted
+        minutes = round(granted.term_s / 60.0) if granted else 0
+        return [Tell(event=LeaseRecovered(slack_s=self.sure_until - now, minutes=minutes))]
+
+    def _outage(self, now: float, trouble: Answer) -> Action:
+        self._outage_told = True
+        slack_s = max(self.sure_until - now, 0.0)
+        kind = LeaseRefused if trouble.outcome is Outcome.REFUSED else LeaseAtRisk
+        return Tell(event=kind(answer=trouble, in_flight=self.demand.in_flight, slack_s=slack_s))
 
     # -- what it asks for
 
     def _next(self, now: float) -> tuple[float, Call]:
         """The next call and when it is due (inf: none), the cap on calls included."""
         at, call = self._wanted(now)
-        return max(at, self._last_sent + CALL_EVERY_S), call
+        return max(at, self.record.pace.ready_at), call
 
     def _wanted(self, now: float) -> tuple[float, Call]:
         if self.off:
             return inf, Call.GET
         if self.demand.in_flight:
-            if self.record.unknown and not self._asked:
-                return -inf, Call.GET
-            due = self._renew_at if self.sure(now) else -inf
-            return max(due, self._enabling.retry_at), Call.ENABLE
-        if self.record.unknown:
-            return max(self._get_at, self._asking.retry_at), Call.GET
-        if self.record.maybe_until <= now:
+            return self._wanted_for_work(now)
+        if self._unknown:
+            return max(self._get_at, self.record.pace.asking.retry_at), Call.GET
+        if self.record.maybe_until <= now or not self.identity.releases:
             return inf, Call.DISABLE
-        due = -inf if self.retiring else max(self._release_at, self._governor.ready_at(now))
-        return max(due, self._releasing.retry_at), Call.DISABLE
+        if self.demand.others:
+            return inf if self.demand.barred else self._wanted_for_others(now), Call.ENABLE
+        governed = -inf if self._farewell else self.record.pace.governor.ready_at(now)
+        due = max(-inf if self.retiring else self._release_at, governed, self.record.quiet_until)
+        return max(due, self.record.pace.releasing.retry_at), Call.DISABLE
+
+    def _wanted_for_work(self, now: float) -> tuple[float, Call]:
+        asked = self._asked if self._stranger else self.record.asked
+        if self._unknown and not asked:
+            return -inf, Call.GET
+        due = self._renew_at if now < self.sure_until else -inf
+        if not self.demand.gated:  # rule 7: somebody is stopped in the gate; what is asked now confirms nothing
+            due = max(due, self._barred_since + self.policy.acquire_timeout_s)
+        return max(due, self._enabling.retry_at), Call.ENABLE
+
+    def _wanted_for_others(self, now: float) -> float:
+        """They may be stopped, or one may hold the interpreter for minutes; a single look may also have met a look."""
+        granted = self.record.granted if now < self.record.sure_until else None
+        due = granted.sent_at + granted.term_s * FOR_OTHERS_AT if granted else -inf
+        return max(due, self._others_since + WATCH_S, self._enabling.retry_at)
 
     def _send(self, now: float) -> list[Action]:
         due, call = self._next(now)
         if self._call or now < due:
             return []
-        minutes = self._minutes(now) if call is Call.ENABLE else 0
-        if call is Call.ENABLE:
-            self._outgrown = False
-            self._over_until = self._shorter_until(now + minutes * 60.0)
+        minutes, record = (self._minutes(now) if call is Call.ENABLE else 0), self.record
         if call is Call.GET:
-            self._asked = True
+            self._asked, number, record = True, record.number, replace(record, asked=True)
         else:
-            self._writes += 1
-            self.record = _record.entered(self.record, number=self._writes, now=now, term_s=minutes * 60.0)
-        if call is Call.DISABLE:
-            self._governor.release(now)
-            self._asked_until = -inf
-        self._call = _InFlight(call=call, minutes=minutes, sent_at=now, number=self._writes)
-        self._last_sent = now
+            number = record.number + 1
+            record = _record.entered(record, number=number, now=now, term_s=minutes * 60.0, owner=self.identity.owner)
+        again_at = self._shorter_until(now + minutes * 60.0) if call is Call.ENABLE else inf
+        self._call = Made(call=call, minutes=minutes, sent_at=now, number=number, again_at=again_at)
+        self.record = self._spent(record, call, now)
         self.calls += 1
         return [Send(call=call, minutes=minutes)]
+
+    def _spent(self, record: Record, call: Call, now: float) -> Record:
+        pace = record.pace.called(now, self.identity.owner)
+        match call:
+            case Call.DISABLE:
+                self._farewell = False
+                return replace(record, granted=None, pace=replace(pace, governor=pace.governor.released(now)))
+            case _:
+                return replace(record, pace=pace)
 
     def _minutes(self, now: float) -> int:
         """The length to ask for: it covers the declared work, and is never shorter than what is left.
@@ -288,117 +414,61 @@ class Lease:
         wanted_s = max(self.policy.lease_s, declared + HEADROOM * self.policy.lease_s, self.record.left_s(now))
         return min(max(ceil(wanted_s / 60.0 - 1e-6), SHORTEST_MIN), LONGEST_MIN)
 
+    def _shorter_until(self, end: float) -> float:
+        """When the last open enable that ends well before `end` has landed; inf without one.
+
+        Two equal ones differ by a landing and the rounding to minutes.
+        """
+        writes = (write for write in self.record.writes if write.is_enable)
+        shorter = (write for write in writes if end - (write.sent_at + write.term_s) > _record.LANDING_S + 60.0)
+        return max((inf if write.lands_by is None else write.lands_by for write in shorter), default=inf)
+
     # -- what ECS answers
 
     def _answered(self, now: float, answer: Answer, left_s: float | None) -> list[Action]:
         made, self._call = self._call, None
         if made is None:
             return []
-        outcome = self._outcome_of(now, answer)
+        was_sure = self.sure(now)
+        self.record, outcome = noted(
+            self.record,
+            made,
+            answer,
+            now=now,
+            left_s=left_s,
+            identity=self.identity,
+            policy=self.policy,
+            random=self._random,
+        )
         self.last_outcome = outcome
-        self._pace(outcome)
-        if outcome is Outcome.NOT_A_SERVICE_TASK:
+        if self.record.off:
             self.off, self._window = True, -inf
             return [Tell(event=LeaseRefused(answer=answer, in_flight=self.demand.in_flight, slack_s=0.0))]
-        was_sure = self.record.sure_until
-        if made.call is not Call.GET:
-            lands_by = (now if answer.sent_at is None else answer.sent_at) + _record.LANDING_S
-            self.record = _record.answered(self.record, number=made.number, now=now, outcome=outcome, lands_by=lands_by)
         if outcome is not Outcome.CONFIRMED:
-            return self._failed(now, made, outcome, answer)
-        match made.call:
-            case Call.ENABLE:
-                return self._enabled(now, made, left_s, was_sure)
-            case Call.DISABLE:
-                return self._disabled(now)
-            case Call.GET:
-                self._asking.clear()
-                self.record = _record.seen(self.record, now=now, left_s=self._left_of(answer, left_s))
-                return []
+            return self._failed(now, made, answer, outcome)
+        if made.call is Call.ENABLE:
+            return self._enabled(now, made, was_sure=was_sure)
+        idle = not self.demand.in_flight and self.record.maybe_until <= now
+        return [Tell(event=LeaseReleased())] if made.call is Call.DISABLE and idle else []
 
-    def _left_of(self, answer: Answer, left_s: float | None) -> float:
-        """How long the protection that a GET found lasts: it is there for sure, its date is as good as our clock."""
-        if not answer.protected:
-            return 0.0
-        if left_s is None or left_s <= NEAREST_S:
-            return max(self.policy.lease_s, UNDATED_S)
-        return left_s
-
-    def _outcome_of(self, now: float, answer: Answer) -> Outcome:
-        """A 403 that an agent restart also gives counts as unavailable at first (contract §1)."""
-        if not answer.may_pass:
-            self._first_may_pass = None
-            return answer.outcome
-        if self._first_may_pass is None:
-            self._first_may_pass = now
-        return Outcome.UNAVAILABLE if now - self._first_may_pass < PASSES_WITHIN_S else answer.outcome
-
-    def _pace(self, outcome: Outcome) -> None:
-        """Throttling doubles the linger, success shrinks it: a crowded account gets fewer calls from everyone."""
-        if outcome is Outcome.THROTTLED:
-            self._linger_s = min(max(self._linger_s, 1.0) * 2, 900.0)
-        elif outcome is Outcome.CONFIRMED:
-            self._linger_s = max(self._linger_s / 2, self.policy.linger_s)
-
-    def _enabled(self, now: float, made: _InFlight, left_s: float | None, was_sure: float) -> list[Action]:
-        self._enabling.clear()
-        self.trouble = None
-        if left_s is not None and left_s > NEAREST_S:
-            self.record = _record.shortened(self.record, until=now + left_s - _record.DRIFT_S)
+    def _enabled(self, now: float, made: Made, *, was_sure: bool) -> list[Action]:
         if not self.sure(now):
-            # A disable may still land after this: confirm once more when it no longer can.
-            self._enabling.wait_until(self.record.open_until(enables=False))
             if self._lost_at is not None:
-                self._lost_at = self.record.sure_until  # what came too late is no recovery, and no loss of its own
+                self._lost_at = self.sure_until  # what came too late is no recovery, and no loss of its own
             return []
-        term_s = self.record.sure_until + _record.DRIFT_S - made.sent_at
-        self._renew_at = now if self._outgrown else made.sent_at + term_s * self._random.uniform(*RENEW_AT)
-        self._asked_until = made.sent_at + made.minutes * 60.0
-        if self._over_until > -inf:  # it may land after this, or has: ask once more when it no longer can
-            self._renew_at = min(self._renew_at, max(self._over_until, now))
         self._window, self._outage_told = -inf, False
-        slack_s = self.record.sure_until - now
-        lost, self._lost_at = self._lost_at, None
-        if lost is not None and self.demand.oldest < lost:
-            return [Tell(event=LeaseRecovered(slack_s=slack_s, minutes=made.minutes))]
-        if now < was_sure:
-            return [Tell(event=LeaseRenewed(slack_s=slack_s, minutes=made.minutes))]
-        return [Tell(event=LeaseConfirmed(slack_s=slack_s, minutes=made.minutes))]
+        self._renew_at = now + 1.0  # until the next tick, which knows of all declared work, has drawn another
+        if recovered := self._notice_recovery(now):
+            return recovered
+        self._lost_at = None
+        kind = LeaseRenewed if was_sure else LeaseConfirmed
+        return [Tell(event=kind(slack_s=self.sure_until - now, minutes=made.minutes))]
 
-    def _shorter_until(self, end: float) -> float:
-        """When the last open enable that ends well before `end` has landed; -inf without one.
-
-        Two equal ones differ by a landing and the rounding to minutes.
-        """
-        writes = (write for write in self.record.writes if write.is_enable)
-        shorter = (write for write in writes if end - (write.sent_at + write.term_s) > _record.LANDING_S + 60.0)
-        return max((inf if write.lands_by is None else write.lands_by for write in shorter), default=-inf)
-
-    def _disabled(self, now: float) -> list[Action]:
-        self._releasing.clear()
-        if self.record.maybe_until > now:
-            # An enable may still land after this: release once more when it no longer can.
-            self._releasing.wait_until(self.record.open_until(enables=True))
+    def _failed(self, now: float, made: Made, answer: Answer, outcome: Outcome) -> list[Action]:
+        if made.call is not Call.ENABLE:
             return []
-        return [Tell(event=LeaseReleased())]
-
-    def _failed(self, now: float, made: _InFlight, outcome: Outcome, answer: Answer) -> list[Action]:
-        if made.call is Call.GET:
-            self._asking.failed(now, outcome, slack_s=inf)
-            return []
-        if made.call is Call.DISABLE:
-            if not self.demand.in_flight:
-                self._releasing.failed(now, outcome, slack_s=inf)
-                if outcome is Outcome.THROTTLED:  # a lease that nobody needs may simply run out
-                    self._releasing.wait_until(now + self._linger_s * self._random.uniform(*LINGER_SPREAD))
-            return []
-        self.trouble = answer
-        self._enabling.failed(now, outcome, slack_s=self.record.sure_until - now)
         if self._one_attempt or outcome in _HOPELESS:
             self._window = -inf
         if self._outage_told:
             return []
-        self._outage_told = True
-        slack_s = max(self.record.sure_until - now, 0.0)
-        kind = LeaseRefused if outcome is Outcome.REFUSED else LeaseAtRisk
-        return [Tell(event=kind(answer=answer, in_flight=self.demand.in_flight, slack_s=slack_s))]
+        return [self._outage(now, replace(answer, outcome=outcome) if outcome is not answer.outcome else answer)]

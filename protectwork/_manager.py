@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, Self, overload
 
@@ -15,10 +16,11 @@ from protectwork._decorator import Decorable, protect_function
 from protectwork._events import Observer
 from protectwork._hold import Hold
 from protectwork._keeper import EXIT_S, Keeper
+from protectwork._ledger import LoneState, TaskState, open_state
 from protectwork._observers import LoggingObserver, Observers, logger
 from protectwork._settings import OnUnprotected, Settings, seconds
 from protectwork._steps import Policy
-from protectwork._terms import Terms, clean_label, duration_s, insists
+from protectwork._terms import Terms, check_observer, check_on_lost, check_parts, clean_label, duration_s, insists
 from protectwork._types import HoldStatus, Seconds, State, Status
 from protectwork._waiting import SystemClock, blocking_waiter
 from protectwork.backends import choose_backend
@@ -41,9 +43,10 @@ class ProtectionManager:
         settings: What to do; from the environment (``PROTECTWORK_*``) when not given.
         clock: Where time comes from; this machine's when not given.
         random: Where jitter comes from.
+        vigilant: This process does nothing but look after the task: it always watches what the others leave undone.
 
     Raises:
-        SettingsError: The environment holds a bad value.
+        SettingsError: An argument is not what it must be, or the environment holds a bad value.
     """
 
     def __init__(
@@ -53,9 +56,11 @@ class ProtectionManager:
         settings: Settings | None = None,
         clock: Clock | None = None,
         random: Random | None = None,
+        vigilant: bool = False,
     ) -> None:
+        check_parts(backend=backend, settings=settings, clock=clock, random=random)
         self.settings = settings or Settings.from_env(os.environ)
-        clock = clock or SystemClock()
+        clock = SystemClock() if clock is None else clock
         if backend is None:
             backend = backend_for(self.settings, os.environ, clock)
             if warning := agent_missing(backend, self.settings, os.environ):
@@ -63,6 +68,7 @@ class ProtectionManager:
         self._backend = backend
         self._observers = Observers(LoggingObserver())
         self._raises = self.settings.on_unprotected == "raise"
+        scope = str(getattr(self._backend, "scope", ""))
         self._keeper = Keeper(
             self._backend,
             policy=Policy(
@@ -71,9 +77,12 @@ class ProtectionManager:
                 acquire_timeout_s=self.settings.acquire_timeout_s,
             ),
             clock=clock,
-            random=random or Random(),  # noqa: S311 - jitter
+            random=Random() if random is None else random,  # noqa: S311 - jitter
             off=isinstance(self._backend, NullBackend),
             tell=self._observers.tell,
+            open_state=partial(_open_state, self.settings.state_dir, scope),
+            scope=scope,
+            vigilant=vigilant,
         )
         self.admission = Admission(self._observers.tell)
 
@@ -93,7 +102,8 @@ class ProtectionManager:
                 lease asked for covers it. Not a time-out: work that runs longer is told once, never cut.
             on_unprotected: ``"run"`` starts the work all the same when ECS does not confirm, ``"raise"`` raises
                 instead of starting it; the manager's setting when not given.
-            on_lost: Called with the hold, on a thread of its own, when the lease runs out under it.
+            on_lost: Called with the hold, on a thread of its own, when the lease runs out under it. The callbacks of
+                holds that are lost at once come one after the other, past those that take long or hang.
 
         Raises:
             SettingsError: An argument is outside its rule.
@@ -103,7 +113,7 @@ class ProtectionManager:
             _UNLABELLED if label is None else clean_label(label),
             None if max_duration is None else duration_s(max_duration),
             self._raises if on_unprotected is None else insists(on_unprotected),
-            on_lost,
+            None if on_lost is None else check_on_lost(on_lost),
         )
 
     def acquire(
@@ -150,12 +160,12 @@ class ProtectionManager:
         with keeper.lock:
             keeper.sweep()
             now = keeper.now()
-            keeper.lease.demand = keeper.ledger.glance()
+            keeper.book.see(keeper.ledger.glance())
             holds = tuple(HoldStatus(label=hold.label, age_s=now - hold.began_at) for hold in list(keeper.holds))
             return Status(
                 state=State.CLOSED if keeper.closed else keeper.lease.state(now),
                 in_flight=len(holds),
-                in_flight_all=len(holds),
+                in_flight_all=len(holds) + keeper.book.in_flight_elsewhere(),
                 holds=holds,
                 confirmed=keeper.lease.sure(now),
                 expires_at=keeper.expires_at(),
@@ -169,7 +179,11 @@ class ProtectionManager:
         """Tell `observer` of every event from now on; the returned function ends that.
 
         It hears of events in order, on a thread of its own: it may block, raise, or use the manager.
+
+        Raises:
+            SettingsError: It has no ``on_event``.
         """
+        check_observer(observer)
         return self._observers.add(observer)
 
     def drain(self, timeout: Seconds | None = None) -> bool:
@@ -211,6 +225,13 @@ class ProtectionManager:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _open_state(state_dir: str | os.PathLike[str] | None, scope: str) -> TaskState:
+    """The state of this task's processes; that of this process alone where nothing says what task it is in."""
+    if not scope and state_dir is None:
+        return LoneState()
+    return open_state(state_dir=None if state_dir is None else os.fspath(state_dir), endpoint=scope)
 
 
 def decorate(wrapped: Any, options: dict[str, Any], manager: Callable[[], ProtectionManager]) -> Any:

@@ -1,8 +1,9 @@
-"""How observers hear of events: each in order, on a thread of its own, so that a slow or raising one hurts nobody."""
+"""How the user's code hears of events: on threads of its own, so that what is slow, hangs or raises hurts nobody."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable
@@ -22,46 +23,68 @@ from protectwork._events import (
     LeaseReleased,
     LeaseRenewed,
     Observer,
+    SharedStateUnavailable,
 )
 from protectwork._forks import forgets_on_fork
 from protectwork._pump import pump
 from protectwork._types import Answer, Outcome
-from protectwork._waiting import start_thread
+from protectwork._waiting import NativeAlarm, start_thread
 
-__all__ = ["LoggingObserver", "Mailbox", "Observers", "logger"]
+__all__ = ["Callbacks", "LoggingObserver", "Mailbox", "Observers", "callbacks", "logger"]
 
 logger = logging.getLogger("protectwork")
 
 _MOST_WAITING = 1000  # events that a hanging observer may have waiting; the oldest are dropped
+_PATIENCE_S = 0.05  # how long a callback keeps the next one waiting: none that only takes note needs as much
 _MUCH_SLACK_S = 600.0  # a failed renewal is not worth a warning while that much is left
 
 
 class Mailbox:
-    """What waits to be run, in order, on a thread that lives only while something waits."""
+    """What waits to be run, in order, on a thread that lives only while something waits.
 
-    def __init__(self) -> None:
+    Where the limit of threads is reached it goes on waiting, until any mailbox is given the next letter. It is never
+    run on the thread that puts it there, which may be the keeper's: what hangs would end the renewals.
+    """
+
+    def __init__(self, *, most_waiting: int | None = _MOST_WAITING) -> None:
+        self._most_waiting = most_waiting
         self._complained = False
         self.forget_parent()
         forgets_on_fork(self)
 
     def forget_parent(self) -> None:
         """Begin with nothing waiting and no thread."""
-        self._lock = RLock()  # guards _running, and with it that a letter never waits without a thread
-        self._letters: deque[Callable[[], object]] = deque(maxlen=_MOST_WAITING)
+        self._lock = RLock()  # guards _running, and with it that no letter is left by a thread that ends
+        self._letters: deque[Callable[[], object]] = deque(maxlen=self._most_waiting)
         self._running = False
 
     def put(self, letter: Callable[[], object]) -> None:
         """Have `letter` called soon. Never blocks and never raises."""
         self._letters.append(letter)
+        self.deliver_soon()
+        for mailbox in tuple(_stranded):
+            mailbox.deliver_soon()
+
+    def deliver_soon(self) -> None:
+        """See to it that somebody delivers what waits. Never blocks and never raises."""
+        _stranded.discard(self)
         with self._lock:
-            if self._running:
+            if self._running or not self._letters:
                 return
             self._running = True
         if pump.takes(self._deliver):
             return
         try:
             start_thread(self._deliver, name="protectwork-observer")
-        except RuntimeError:  # no more threads at the interpreter's exit: better late on this one than never
+        except RuntimeError:
+            self._without_thread()
+
+    def _without_thread(self) -> None:
+        if threading.main_thread().is_alive():  # a limit, which may pass
+            with self._lock:
+                self._running = False
+            _stranded.add(self)
+        else:  # the interpreter's exit starts none any more: better late on this thread than never
             self._deliver()
 
     def _deliver(self) -> None:
@@ -82,6 +105,56 @@ class Mailbox:
         self._complained = True
         with suppress(Exception):
             logger.log(level, "an observer of protectwork raised", exc_info=True)
+
+
+_stranded: set[Mailbox] = set()
+"""Those whose letters found no thread; changed by single, atomic operations."""
+
+
+class Callbacks:
+    """Calls what users gave for one moment only, such as `on_lost`, each on a thread of its own.
+
+    The next one comes when the one before has returned, or is taking long: so a thousand at once take a thread or two,
+    and one that hangs keeps no other from being called.
+    """
+
+    def __init__(self) -> None:
+        self._turns = Mailbox(most_waiting=None)  # as many as there are holds, and none may be dropped
+
+    def call(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called soon. Never blocks and never raises."""
+        turn = _Turn(callback)
+        if not pump.takes(turn.run):  # greenlets are cheap: there it is one for each
+            self._turns.put(turn.begin)
+
+
+callbacks = Callbacks()
+
+
+class _Turn:
+    """One callback, and for how long the next one waits."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback = callback
+        self._returned = NativeAlarm()
+
+    def begin(self) -> None:
+        """Call it on a thread of its own, and wait a moment for it to return."""
+        try:
+            start_thread(self.run, name="protectwork-on-lost")
+        except RuntimeError:  # no more threads: better on this one, where it keeps the next one waiting, than never
+            self.run()
+        self._returned.wait(_PATIENCE_S)
+
+    def run(self) -> None:
+        """Call it; whatever it raises is told, and ends nothing."""
+        try:
+            self._callback()
+        except BaseException:  # SystemExit, say, would end the thread without a word
+            with suppress(Exception):
+                logger.exception("an on_lost callback of protectwork raised")
+        finally:
+            self._returned.ring()
 
 
 class _Subscriber(Mailbox):
@@ -158,6 +231,9 @@ def _line(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911 - a table, on
             return logging.INFO, f"admission closed: {reason}"
         case AdmissionOpened():
             return logging.INFO, "admission open"
+        case SharedStateUnavailable(reason=reason, releases=releases):
+            ends = "" if releases else ", and this one never ends protection: its leases run out"
+            return logging.WARNING, f"the processes of this task count each for itself{ends}: {reason}"
 
 
 def _trouble(event: LeaseRefused | LeaseAtRisk) -> tuple[int, str]:

@@ -15,7 +15,8 @@ from protectwork._forks import forgets_on_fork
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager, agent_missing, backend_for, decorate
 from protectwork._observers import logger
-from protectwork._settings import OnUnprotected, Settings, unknown_variables
+from protectwork._settings import BackendName, OnUnprotected, Settings, unknown_variables
+from protectwork._terms import check_parts
 from protectwork._types import Seconds
 from protectwork._waiting import SystemClock
 from protectwork.backends.null import NullBackend
@@ -53,7 +54,7 @@ class _Process:
     def _built(self, words: list[tuple[int, str]]) -> ProtectionManager:
         try:
             settings = self.settings or Settings.from_env(os.environ, **self.overrides)
-            backend = self.backend or backend_for(settings, os.environ, SystemClock())
+            backend = backend_for(settings, os.environ, SystemClock()) if self.backend is None else self.backend
         except SettingsError as error:  # a bad environment must not break the job: it is told, and nothing is protected
             words.append((logging.ERROR, f"protection is off: {error}"))
             return ProtectionManager(NullBackend(), settings=Settings())
@@ -74,17 +75,22 @@ def get_manager() -> ProtectionManager:
     return _process.manager or _process.build()
 
 
-def configure(*, backend: Backend | None = None, settings: Settings | None = None, **overrides: Any) -> None:
+def configure(
+    *, backend: Backend | BackendName | None = None, settings: Settings | None = None, **overrides: Any
+) -> None:
     """Set up the process's own manager before its first use.
 
     Args:
-        backend: What makes the calls.
+        backend: What makes the calls; or, by its name, the single setting: ``auto``, ``agent`` or ``off``.
         settings: All settings at once; the environment is not looked at then.
         overrides: Single settings by name (``lease=``, ``linger=``, …); they win over the environment.
 
     Raises:
-        SettingsError: A setting is outside its rule, or the manager is in use already.
+        SettingsError: An argument is outside its rule, or the manager is in use already.
     """
+    if isinstance(backend, str):
+        overrides["backend"], backend = backend, None
+    check_parts(backend=backend, settings=settings)
     if settings is not None and overrides:
         raise SettingsError(
             setting="configure()", rule="given settings= or single settings", value=f"both ({', '.join(overrides)})"

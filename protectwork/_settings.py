@@ -8,6 +8,7 @@ import os
 import re
 import reprlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePath
@@ -17,7 +18,18 @@ from protectwork._errors import SettingsError
 from protectwork._types import Seconds
 from protectwork.backends._endpoint import parse_allowed
 
-__all__ = ["BackendName", "OnUnprotected", "Settings", "WhenRefused", "parse_duration", "seconds", "unknown_variables"]
+__all__ = [
+    "BackendName",
+    "OnUnprotected",
+    "Settings",
+    "WhenRefused",
+    "is_one_of",
+    "parse_duration",
+    "printable",
+    "seconds",
+    "shown",
+    "unknown_variables",
+]
 
 BackendName = Literal["auto", "agent", "off"]
 OnUnprotected = Literal["run", "raise"]
@@ -120,9 +132,8 @@ def seconds(setting: str, value: object, *, low_s: float, high_s: float) -> floa
     Raises:
         SettingsError: It is no duration, or outside the range.
     """
-    # To Python a bool is a number, and would pass as one second.
-    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
-        raise SettingsError(setting=setting, rule="a number of seconds or a timedelta", value=_shown(value))
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):  # a bool would pass as one second
+        raise SettingsError(setting=setting, rule="a number of seconds or a timedelta", value=shown(value))
     value_s = _float_s(value)
     if not low_s <= value_s <= high_s:  # what is not a number is in no range
         rule = f"from {_duration(low_s)} to {_duration(high_s)}"
@@ -141,10 +152,9 @@ def _variable(name: str) -> str:
 
 
 def _unknown(variable: str) -> str:
-    # Compared without the prefix, which would make any two of them alike.
-    name = variable.removeprefix(_PREFIX)[:_SHOWN_CHARS].lower()
+    name = variable.removeprefix(_PREFIX)[:_SHOWN_CHARS].lower()  # with the prefix any two would be alike
     similar = [f"; did you mean {_variable(match)}?" for match in difflib.get_close_matches(name, _RULES, n=1)]
-    return "".join([_shown(variable)[1:-1], " is no setting", *similar])
+    return "".join([shown(variable)[1:-1], " is no setting", *similar])
 
 
 # --- checks
@@ -159,21 +169,27 @@ def _one_of(*choices: str | None) -> _Check:
     rule = f"{', '.join(others)} or {last}"
 
     def check(setting: str, value: object) -> None:
-        # By type first, for a value may compare by rules of its own.
-        if not (isinstance(value, str | None) and value in choices):
-            raise SettingsError(setting=setting, rule=rule, value=_shown(value))
+        if not is_one_of(value, *choices):
+            raise SettingsError(setting=setting, rule=rule, value=shown(value))
 
     return check
 
 
+def is_one_of(value: object, *choices: str | None) -> bool:
+    """Whether it is one of the words; what compares by rules of its own, which may even raise, is none of them."""
+    with suppress(Exception):
+        return isinstance(value, str | None) and value in choices
+    return False
+
+
 def _switch(setting: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise SettingsError(setting=setting, rule="True or False", value=_shown(value))
+        raise SettingsError(setting=setting, rule="True or False", value=shown(value))
 
 
 def _directory(setting: str, value: object) -> None:
     if value is not None and not _is_absolute(value):
-        raise SettingsError(setting=setting, rule="an absolute path", value=_shown(value))
+        raise SettingsError(setting=setting, rule="an absolute path", value=shown(value))
 
 
 def _is_absolute(value: object) -> bool:
@@ -186,11 +202,11 @@ def _is_absolute(value: object) -> bool:
 
 def _endpoints(setting: str, value: object) -> None:
     if not isinstance(value, tuple):
-        raise SettingsError(setting=setting, rule="a tuple of host names, addresses or networks", value=_shown(value))
+        raise SettingsError(setting=setting, rule="a tuple of host names, addresses or networks", value=shown(value))
     for entry in cast("tuple[object, ...]", value):
         if not _is_endpoint(entry):
             rule = "host names, addresses or networks such as 10.0.0.0/8"
-            raise SettingsError(setting=setting, rule=rule, value=_shown(entry))
+            raise SettingsError(setting=setting, rule=rule, value=shown(entry))
 
 
 def _is_endpoint(entry: object) -> bool:
@@ -223,7 +239,7 @@ def parse_duration(setting: str, text: str) -> float:
     """
     match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)\s*([smh]?)", text, re.ASCII | re.IGNORECASE)
     if match is None:
-        raise SettingsError(setting=setting, rule="seconds, or a duration such as 90s, 30m or 2h", value=_shown(text))
+        raise SettingsError(setting=setting, rule="seconds, or a duration such as 90s, 30m or 2h", value=shown(text))
     number, unit = match.groups()
     return float(number) * {"m": _MINUTE_S, "h": _HOUR_S}.get(unit.lower(), 1)
 
@@ -231,17 +247,27 @@ def parse_duration(setting: str, text: str) -> float:
 def _parse_switch(variable: str, text: str) -> bool:
     switch = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}.get(text.lower())
     if switch is None:
-        raise SettingsError(setting=variable, rule="on or off", value=_shown(text))
+        raise SettingsError(setting=variable, rule="on or off", value=shown(text))
     return switch
 
 
 # --- values in messages
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Show a value that may be anything, of any size, and may even raise when it is asked for its text."""
-    text = repr(value[:_SHOWN_CHARS]) if isinstance(value, str) else reprlib.repr(value)
-    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"
+    with suppress(Exception):
+        return printable(repr(value[:_SHOWN_CHARS]) if isinstance(value, str | bytes) else reprlib.repr(value))
+    return f"<{type(value).__name__}>"
+
+
+def printable(text: str) -> str:
+    """A text of any size as one may show it: without control characters, and at most 200 characters."""
+    # Cut first, by one more than may stay, for to escape millions takes long; by str's own way, for a subclass has its.
+    cut = str.__getitem__(text, slice(_SHOWN_CHARS + 1))
+    if not cut.isprintable():
+        cut = cut.encode("unicode_escape").decode("ascii")
+    return cut if len(cut) <= _SHOWN_CHARS else f"{cut[: _SHOWN_CHARS - 1]}…"
 
 
 def _duration(value_s: float) -> str:

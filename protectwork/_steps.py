@@ -15,8 +15,11 @@ __all__ = [
     "Answered",
     "Call",
     "Demand",
+    "Died",
     "HoldBegan",
+    "Identity",
     "Input",
+    "Made",
     "Policy",
     "Random",
     "Retire",
@@ -53,6 +56,27 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this process is among those that share the record.
+
+    Attributes:
+        owner: Its random id.
+        container: What names its container; empty when the process is alone.
+        boot: The boot of the machine that its clock counts from.
+        watches: Other processes may change the record: it is to be read anew from time to time.
+        vigilant: It does nothing else: it never sleeps through a change.
+        releases: It may end protection: nobody is in this task of whom it cannot know whether they work.
+    """
+
+    owner: str = ""
+    container: str = ""
+    boot: str = ""
+    watches: bool = False
+    vigilant: bool = False
+    releases: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """Who is busy, as a state and never as a change: whatever was missed between two steps is made good by the next.
 
@@ -61,12 +85,18 @@ class Demand:
         oldest: When the oldest hold began.
         idle_since: When the last hold ended, while none is in flight.
         work_until: The latest declared end of a hold; -inf when none declared one.
+        gated: This process stands in the gate: nobody can end protection. Without it nothing is confirmed.
+        others: Another process was found in the gate, while this one is not.
+        barred: That one has seized it, to end protection: nobody else can get in now.
     """
 
     in_flight: int = 0
     oldest: float = inf
     idle_since: float = -inf
     work_until: float = -inf
+    gated: bool = True
+    others: bool = False
+    barred: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +131,13 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Died:
+    """Some of the processes whose answers are awaited were found dead."""
+
+    owners: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retire:
     """The task is to go: release as soon as nothing is in flight, without lingering."""
 
@@ -120,5 +157,24 @@ class Tell:
     event: Event
 
 
-Input = Tick | Start | HoldBegan | Answered | Retire
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The call under way.
+
+    Attributes:
+        call: Which one.
+        minutes: The length asked for; 0 unless it enables.
+        sent_at: When it was entered.
+        number: Its place among the writes; of a GET, that of the last write before it.
+        again_at: Of an enable: when a much shorter one that was open beside it has landed.
+    """
+
+    call: Call
+    minutes: int
+    sent_at: float
+    number: int
+    again_at: float = inf
+
+
+Input = Tick | Start | HoldBegan | Answered | Died | Retire
 Action = Send | Tell

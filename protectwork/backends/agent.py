@@ -63,6 +63,7 @@ class AgentBackend:
         connect_s: float = 1.5,
     ) -> None:
         self._url = httpx.URL(agent_url(uri, allow=allow_endpoint))
+        self.scope = str(self._url)
         self._now = steady_now if clock is None else clock.now
         self._deadline_s = deadline_s
         self._connect_s = connect_s

@@ -15,6 +15,7 @@ __all__ = ["cli"]
 _COMMANDS = {
     "status": "protectwork.cli.status",
     "run": "protectwork.cli.run",
+    "keeper": "protectwork.cli.keeper",
     "fake-agent": "protectwork.cli.fake_agent",
     "demo": "protectwork.cli.demo",
 }

@@ -1,11 +1,12 @@
-"""``protectwork status``: asks ECS once whether this task is protected."""
+"""``protectwork status``: asks ECS once whether this task is protected, and looks who holds in it."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import textwrap
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -15,15 +16,15 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from protectwork import Answer, Outcome, Settings
-from protectwork._settings import unknown_variables
-from protectwork._waiting import SystemClock
-from protectwork.backends import choose_backend
-from protectwork.backends.null import NullBackend
+from protectwork import Answer, Outcome
+from protectwork._ledger import look_in
+from protectwork.cli._holders import Holders, in_words
+from protectwork.cli._setup import Setup
 
 __all__ = ["command"]
 
 _LABEL = "  {:<9}"
+_NARROWEST = 20  # the columns for what stands beside the label
 
 _REMEDIES = {
     Outcome.REFUSED: "ask again later; what was granted before stays until it expires",
@@ -39,6 +40,7 @@ _NO_ROLE = "right after a restart of the agent ask again in 3 minutes; otherwise
 
 
 _NOBODY_ASKED = Answer(outcome=Outcome.UNAVAILABLE)
+_NOBODY_KNOWN = Holders(None, wall_s=0.0)
 
 
 class Code(IntEnum):
@@ -58,6 +60,7 @@ class Finding:
     backend: str
     answer: Answer = _NOBODY_ASKED
     remedy: str | None = None
+    holders: Holders = _NOBODY_KNOWN
 
     @property
     def left_s(self) -> float | None:
@@ -79,6 +82,7 @@ class Finding:
             "reason": answer.reason,
             "detail": answer.detail,
             "remedy": self.remedy,
+            **self.holders.as_json(),
         }
 
 
@@ -86,7 +90,10 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool) -> None:
-    """Ask ECS whether this task is protected. Changes nothing; takes 6 seconds at most.
+    """Ask ECS whether this task is protected, and look who holds in it.
+
+    Changes nothing; takes 6 seconds at most. Processes show themselves once they have begun their first hold, and tell
+    once a second what they hold.
 
     \b
     Exit status:
@@ -110,10 +117,14 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
       reason        the reason or error code
       detail        what else was said
       remedy        what to do about it
+      in_flight     the holds of all processes that share their state
+      processes     each that lives: its pid, in_flight, and holds: the
+                    label and the age_s of the oldest 20
+      shared_state  the directory, whether it is available to this process,
+                    and the reason why not
     """  # noqa: D301 - what \b means to click
-    for warning in unknown_variables(os.environ):
-        click.echo(f"protectwork: {warning}", err=True)
-    finding = _ask()
+    setup = Setup.from_environment()
+    finding = _ask(setup)
     if as_json:
         click.echo(json.dumps(finding.as_json(), indent=2))
     else:
@@ -121,42 +132,38 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     ctx.exit(finding.code)
 
 
-def _ask() -> Finding:
-    settings = Settings.from_env(os.environ)
-    backend = choose_backend(
-        settings.backend, environ=os.environ, allow_endpoint=settings.allow_endpoint, clock=SystemClock()
-    )
-    if isinstance(backend, NullBackend):
-        return Finding(code=Code.OFF, backend=backend.name, remedy=_why_off(settings))
-    answer = backend.get()
+def _ask(setup: Setup) -> Finding:
+    name = setup.backend.name
+    if setup.why_off:
+        return Finding(code=Code.OFF, backend=name, remedy=setup.why_off)
+    answer = setup.backend.get()
+    holders = Holders(look_in(setup.state_dir, endpoint=setup.scope), wall_s=time.time())
     if answer.outcome is not Outcome.CONFIRMED:
         remedy = _NO_ROLE if answer.may_pass else _REMEDIES[answer.outcome]
-        return Finding(code=Code.UNKNOWN, backend=backend.name, answer=answer, remedy=remedy)
-    return Finding(code=Code.PROTECTED if answer.protected else Code.UNPROTECTED, backend=backend.name, answer=answer)
-
-
-def _why_off(settings: Settings) -> str:
-    if settings.backend == "off":
-        return "unset PROTECTWORK_BACKEND to turn it on"
-    if os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_ECS"):
-        return "this is ECS, but ECS_AGENT_URI is missing: it takes container agent 1.65.0 or later"
-    return "ECS_AGENT_URI is not set: this is not an ECS task"
+        return Finding(code=Code.UNKNOWN, backend=name, answer=answer, remedy=remedy, holders=holders)
+    code = Code.PROTECTED if answer.protected else Code.UNPROTECTED
+    return Finding(code=code, backend=name, answer=answer, holders=holders)
 
 
 def _show(finding: Finding) -> None:
     console = Console(highlight=False)
     width = console.width - len(_LABEL.format("")) if console.is_terminal else sys.maxsize  # a pipe gets whole lines
     console.print(_headline(finding), soft_wrap=True)
-    for name, value in _details(finding).items():
-        for position, line in enumerate(textwrap.wrap(value or "", max(width, 20), break_on_hyphens=False)):
+    for name, text in _details(finding):
+        for position, line in enumerate(_wrapped(text, max(width, _NARROWEST))):
             label = _LABEL.format("" if position else name)
             console.print(Text.assemble((label, "dim"), line), soft_wrap=True)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    indent = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _headline(finding: Finding) -> Text:
     match finding.code:
         case Code.PROTECTED:
-            left = "" if finding.left_s is None else f" for {_in_words(finding.left_s)} more"
+            left = "" if finding.left_s is None else f" for {in_words(finding.left_s)} more"
             return Text.assemble(("protected", "bold green"), left)
         case Code.UNPROTECTED:
             return Text.assemble(("not protected", "bold yellow"), ": ECS may stop this task at any moment")
@@ -166,21 +173,17 @@ def _headline(finding: Finding) -> Text:
             return Text.assemble(("off", "bold"), ": nothing is protected from here")
 
 
-def _details(finding: Finding) -> dict[str, str | None]:
-    answer = finding.answer
-    return {
-        "until": f"{answer.expires_at:%Y-%m-%d %H:%M:%S} UTC" if answer.expires_at else None,
-        "task": answer.task_arn,
-        "backend": finding.backend,
-        "reason": answer.reason,
-        "detail": answer.detail,
-        "remedy": finding.remedy,
-    }
-
-
-def _in_words(seconds: float) -> str:
-    minutes, whole_s = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole_s} s" if minutes else f"{whole_s} s"
+def _details(finding: Finding) -> Iterator[tuple[str, str]]:
+    """What stands below the headline: a name, or none where it belongs to the line above, and a text."""
+    answer, holders = finding.answer, finding.holders
+    lines = (
+        ("until", f"{answer.expires_at:%Y-%m-%d %H:%M:%S} UTC" if answer.expires_at else None),
+        ("task", answer.task_arn),
+        ("backend", finding.backend),
+        ("reason", answer.reason),
+        ("detail", answer.detail),
+        ("remedy", finding.remedy),
+        *(("" if position else "holds", line) for position, line in enumerate(holders.holds())),
+        ("shared", holders.shared()),
+    )
+    return ((name, text) for name, text in lines if text)

@@ -63,4 +63,5 @@ def test_every_link_and_every_room_that_a_page_names_exists(page: str) -> None:
         assert (ROOT / page).parent.joinpath(target).exists(), target
     for module in re.findall(r"`(_\w+(?:\.py)?)`", text) if page == "ARCHITECTURE.md" else ():
         name = module.removesuffix(".py")
-        assert name == "__main__" or (ROOT / "protectwork" / f"{name}.py").exists(), module
+        room = ROOT / "protectwork" / name
+        assert name == "__main__" or room.with_suffix(".py").exists() or room.is_dir(), module

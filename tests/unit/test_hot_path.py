@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 
 from protectwork import Outcome, ProtectionManager, Settings
+from protectwork._lease import Lease
 from protectwork.testing import RecordingBackend
 
 
-def test_a_hold_under_a_confirmed_lease_wakes_nobody_and_asks_nobody() -> None:
+def test_a_hold_under_a_confirmed_lease_wakes_nobody_and_asks_nobody(monkeypatch) -> None:
     backend = RecordingBackend()
     with ProtectionManager(backend, settings=Settings()) as manager, manager.protect():
         steps: list[object] = []
-        step = manager._keeper.lease.step
-        manager._keeper.lease.step = lambda *arguments: steps.append(arguments) or step(*arguments)
+        step = Lease.step
+        monkeypatch.setattr(Lease, "step", lambda *arguments: steps.append(arguments) or step(*arguments))
         for _ in range(10_000):
             with manager.protect("job"):
                 pass
-        manager._keeper.lease.step = step
         assert len(steps) <= 1, "the machine is stepped by its own clock at most"
         names = [thread.name for thread in threading.enumerate()]
         assert names.count("protectwork-keeper") == 1

@@ -6,9 +6,11 @@ import signal
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import FrameType
+from typing import NoReturn
 
 import pytest
 
@@ -231,17 +233,91 @@ def test_a_strange_label_is_made_printable_and_never_breaks_the_job(manager, lab
     ("arguments", "text"),
     [
         ({"label": 7}, "label must be a string, got 7"),
+        ({"label": b"x" * 10_000}, "label must be a string, got b'xxx"),
         ({"max_duration": -1}, "max_duration must be "),
         ({"max_duration": timedelta(hours=49)}, "max_duration must be "),
         ({"max_duration": float("nan")}, "max_duration must be "),
         ({"max_duration": "2h"}, "max_duration must be "),
         ({"on_unprotected": "explode"}, "on_unprotected must be 'run' or 'raise', got 'explode'"),
+        ({"on_lost": 5}, "on_lost must be a function that takes the hold, got 5"),
     ],
 )
 def test_a_bad_argument_is_named_with_its_rule(manager, arguments: dict, text: str) -> None:
-    with pytest.raises(SettingsError, match=text):
-        manager.protect(**arguments)
+    for use in (manager.protect, manager.acquire, manager.protected):
+        with pytest.raises(SettingsError, match=f"^{text}") as caught:
+            use(**arguments)
+        assert len(str(caught.value)) < 300
     assert manager.status().in_flight == 0
+
+
+class Evil:
+    """What raises at every question."""
+
+    def __raise(self, *_: object) -> NoReturn:
+        raise LookupError("at a question")
+
+    __repr__ = __str__ = __eq__ = __hash__ = __bool__ = __len__ = __getattr__ = __raise  # type: ignore[assignment]
+
+
+class EvilText(Evil, str):
+    """A string that raises at every question."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("argument", ["label", "max_duration", "on_unprotected", "on_lost"])
+def test_an_argument_that_raises_at_every_question_is_refused_all_the_same(manager, argument: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{argument} must be .*Evil"):
+        manager.protect(**{argument: Evil()})
+    assert manager.status().in_flight == 0
+
+
+def test_a_string_that_raises_at_every_question_breaks_no_label_and_is_no_word(manager) -> None:
+    with manager.protect(EvilText("batch-17")):
+        assert manager.status().holds[0].label == "batch-17"
+    with pytest.raises(SettingsError, match=r"^on_unprotected must be 'run' or 'raise', got "):
+        manager.protect(on_unprotected=EvilText("raise"))
+
+
+def test_a_huge_label_costs_no_more_than_it_shows(manager) -> None:
+    tracemalloc.start()
+    try:
+        hold = manager.protect("\0" * 50_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert hold.label == "\\x00" * 49 + "\\x0…"
+    assert peak < 60_000_000, "the label itself, and no escaped copy of it"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"settings": {}}, r"settings must be a Settings, got {}; make one: Settings\(lease=3600\), say"),
+        ({"settings": 5}, "settings must be a Settings, got 5"),
+        ({"settings": Evil()}, "settings must be a Settings, got <.*Evil"),
+        ({"backend": 5}, r"backend must be an object with enable\(\), disable\(\), get\(\) and a name, got 5$"),
+        ({"backend": RecordingBackend}, "backend must be an object with .*, got <class .*Backend'>"),
+        ({"backend": Evil()}, "backend must be an object with .*, got <.*Evil"),
+        (
+            {"backend": "agent"},
+            r"backend must be an object with .*, got 'agent'; by its name choose it with Settings\(backend='agent'\)",
+        ),
+        ({"clock": 5}, r"clock must be an object with now\(\), wall\(\) and alarm\(\), got 5"),
+        ({"random": 5}, r"random must be an object with uniform\(a, b\), got 5; random\.Random\(\) is one"),
+    ],
+)
+def test_a_manager_of_wrong_parts_is_refused_at_once(arguments: dict, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{text}"):
+        ProtectionManager(**{"backend": RecordingBackend(), **arguments})
+
+
+@pytest.mark.parametrize("reason", [None, 5, Evil()], ids=["None", "5", "evil"])
+def test_admission_takes_only_words_for_a_reason(manager, reason: object) -> None:
+    for use in (manager.admission.close, manager.admission.reopen):
+        with pytest.raises(SettingsError, match=r"^reason must be a string, got "):
+            use(reason)
+    assert manager.admission.is_open
 
 
 # -- refusal and outage

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from programs import run
 
 from protectwork import (
     AdmissionClosed,
@@ -16,6 +17,7 @@ from protectwork import (
     Answer,
     CallFinished,
     Event,
+    Hold,
     HoldOverran,
     LeaseAtRisk,
     LeaseConfirmed,
@@ -27,10 +29,11 @@ from protectwork import (
     Outcome,
     ProtectionManager,
     Settings,
+    SettingsError,
     State,
 )
 from protectwork._observers import LoggingObserver
-from protectwork.testing import FakeClock, RecordingBackend
+from protectwork.testing import FakeAgent, FakeClock, RecordingBackend
 
 UNAVAILABLE = Answer(outcome=Outcome.UNAVAILABLE, reason="connection refused")
 
@@ -297,6 +300,12 @@ def test_observers_that_subscribe_at_the_same_time_are_all_heard(off) -> None:
     assert [observer.kinds(1) for observer in observers] == [[AdmissionClosed]] * 200
 
 
+@pytest.mark.parametrize("observer", [None, 5, print, Heard])
+def test_what_is_no_observer_cannot_subscribe(off, observer) -> None:
+    with pytest.raises(SettingsError, match=r"^observer must be an object with on_event\(event\), got "):
+        off.subscribe(observer)
+
+
 def test_no_thread_stands_idle_between_events(off) -> None:
     observer = Heard()
     off.subscribe(observer)
@@ -334,6 +343,128 @@ def test_an_on_lost_callback_that_raises_or_hangs_hurts_nothing(manager, clock, 
         assert third.confirmed
         assert backend.protected
     assert manager.status().in_flight == 0
+
+
+def lose(manager: ProtectionManager, clock: FakeClock, backend: RecordingBackend) -> None:
+    """Let the lease run out under what is in flight."""
+    backend.answer_next(UNAVAILABLE, times=10_000)
+    clock.advance(7300)
+    assert manager.status().state is State.LOST
+
+
+def test_a_hundred_holds_that_are_lost_at_once_start_few_threads(manager, clock, backend) -> None:
+    before, seen, lost = threading.active_count(), [], []
+    all_lost, working = threading.Event(), threading.Event()
+
+    def note(hold: Hold) -> None:
+        seen.append(threading.active_count() - before)
+        working.wait(0.005)  # as work does; so that threads that are started all at once are seen together
+        lost.append(hold)
+        if len(lost) == 100:
+            all_lost.set()
+
+    with contextlib.ExitStack() as stack:
+        holds = [stack.enter_context(manager.protect(on_lost=note)) for _ in range(100)]
+        lose(manager, clock, backend)
+        assert all_lost.wait(10)
+        assert set(lost) == set(holds)
+        assert max(seen) < 20
+
+
+def test_on_lost_callbacks_that_hang_keep_no_other_waiting_for_long(manager, clock, backend, hanging) -> None:
+    called = threading.Event()
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(manager.protect(on_lost=hanging))
+        stack.enter_context(manager.protect(on_lost=lambda _: called.set()))
+        lose(manager, clock, backend)
+        assert called.wait(10)
+
+
+def test_each_on_lost_callback_that_raises_is_told_of(manager, clock, backend, caplog) -> None:
+    called = threading.Event()
+    with contextlib.ExitStack() as stack:
+        for error in (LookupError, SystemExit, OwnExit):
+            stack.enter_context(manager.protect(on_lost=raising(error)))
+        stack.enter_context(manager.protect(on_lost=lambda _: called.set()))
+        lose(manager, clock, backend)
+        assert called.wait(10)
+    told = [record for record in caplog.records if "on_lost" in record.getMessage()]
+    assert [record.levelname for record in told] == ["ERROR"] * 3
+    assert [record.exc_info[0] for record in told] == [LookupError, SystemExit, OwnExit]
+
+
+def test_where_no_more_threads_can_be_started_on_lost_is_called_all_the_same(
+    manager, clock, backend, monkeypatch
+) -> None:
+    called = threading.Event()
+    with manager.protect(on_lost=lambda _: called.set()):
+        monkeypatch.setattr(threading.Thread, "start", no_more("protectwork-on-lost"))
+        lose(manager, clock, backend)
+        assert called.wait(10)
+
+
+# --- no more threads
+
+
+def no_more(name: str) -> Callable[[threading.Thread], None]:
+    """A `Thread.start` that meets the limit at every thread of that name."""
+    start = threading.Thread.start
+
+    def start_or_not(thread: threading.Thread) -> None:
+        if thread.name == name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    return start_or_not
+
+
+def test_without_threads_a_hanging_observer_does_not_stop_the_renewals(hanging, monkeypatch) -> None:
+    clock = FakeClock(patience_s=2)
+    backend = RecordingBackend(clock=clock)
+    monkeypatch.setattr(threading.Thread, "start", no_more("protectwork-observer"))
+    with ProtectionManager(backend, settings=Settings(), clock=clock) as manager:
+        bad = Heard(hanging)
+        manager.subscribe(bad)
+        manager.start()
+        clock.advance(10)
+        three_hours(manager, clock, backend)
+        assert bad.events == []
+
+
+def test_what_no_thread_could_deliver_is_delivered_with_the_next_event(manager, clock, backend, monkeypatch) -> None:
+    observer = Heard()
+    manager.subscribe(observer)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more("protectwork-observer"))
+        three_hours(manager, clock, backend)
+        assert observer.events == []
+    manager.admission.close("a reason")
+    assert observer.kinds(9) == [*TOLD, AdmissionClosed]
+
+
+AT_EXIT = """
+import atexit, logging, threading
+from protectwork import protect
+
+logging.basicConfig(format="%(message)s", level=logging.INFO)
+with protect():
+    pass
+
+@atexit.register
+def as_later_pythons_do():
+    threading.Thread.start = lambda thread: refuse()
+
+def refuse():
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+"""
+
+
+def test_the_last_line_is_logged_at_an_exit_that_starts_no_thread_any_more() -> None:
+    with FakeAgent() as agent:
+        done = run(AT_EXIT, **agent.environ())
+    assert done.code == 0
+    assert done.err.splitlines()[-1] == "no longer protected: nothing is in flight"
 
 
 # --- the default observer

@@ -9,7 +9,7 @@ import pytest
 
 from protectwork._backoff import Backoff
 from protectwork._governor import Governor
-from protectwork._types import Outcome
+from protectwork._types import Answer, Outcome
 
 
 class _High:
@@ -20,9 +20,9 @@ class _High:
 
 
 def waits(outcome: Outcome, *, slack_s: float, times: int, source: object = None) -> list[float]:
-    backoff, now, found = Backoff(source or _High()), 0.0, []
+    backoff, now, found = Backoff(), 0.0, []
     for _ in range(times):
-        backoff.failed(now, outcome, slack_s=slack_s)
+        backoff = backoff.failed(now, Answer(outcome=outcome), slack_s=slack_s, random=source or _High())
         found.append(backoff.retry_at - now)
         now = backoff.retry_at
     return found
@@ -58,52 +58,51 @@ def test_a_wait_never_overflows_however_long_the_outage() -> None:
     assert waits(Outcome.UNAVAILABLE, slack_s=inf, times=5000)[-1] == 60
 
 
-def test_success_begins_anew() -> None:
-    backoff = Backoff(_High())
-    for _ in range(5):
-        backoff.failed(0.0, Outcome.UNAVAILABLE, slack_s=inf)
-    backoff.clear()
+def test_a_fresh_back_off_stands_in_no_way() -> None:
+    backoff = Backoff()
     assert (backoff.outcome, backoff.retry_at) == (None, -inf)
-    backoff.failed(0.0, Outcome.UNAVAILABLE, slack_s=inf)
-    assert backoff.retry_at == 1.0
+    assert backoff.failed(0.0, Answer(outcome=Outcome.UNAVAILABLE), slack_s=inf, random=_High()).retry_at == 1.0
 
 
 def test_to_wait_for_a_moment_never_shortens_a_wait() -> None:
-    backoff = Backoff(_High())
-    backoff.wait_until(20.0)
-    backoff.wait_until(10.0)
-    assert backoff.retry_at == 20.0
+    assert Backoff().not_before(20.0).not_before(10.0).retry_at == 20.0
 
 
-def released(governor: Governor, now: float) -> bool:
-    governor.new_release()
-    if governor.ready_at(now) > now:
-        return False
-    governor.release(now)
-    return True
+class Releases:
+    """A governor, and the releases that it lets go."""
+
+    def __init__(self) -> None:
+        self.governor = Governor()
+
+    def released(self, now: float) -> bool:
+        """Whether another release may go now."""
+        self.governor = self.governor.new_release()
+        if self.governor.ready_at(now) > now:
+            return False
+        self.governor = self.governor.released(now)
+        return True
 
 
 def test_three_releases_go_at_once_and_then_one_in_five_minutes() -> None:
-    governor = Governor()
-    assert [released(governor, 0.0) for _ in range(4)] == [True, True, True, False]
-    assert governor.ready_at(0.0) == 300.0
-    assert not released(governor, 299.0)
-    assert released(governor, 300.0)
-    assert not released(governor, 301.0)
+    releases = Releases()
+    assert [releases.released(0.0) for _ in range(4)] == [True, True, True, False]
+    assert releases.governor.ready_at(0.0) == 300.0
+    assert not releases.released(299.0)
+    assert releases.released(300.0)
+    assert not releases.released(301.0)
 
 
 def test_a_day_of_quiet_saves_up_no_more_than_three_releases() -> None:
-    governor = Governor()
-    assert released(governor, 0.0)
-    assert [released(governor, 86_400.0) for _ in range(4)] == [True, True, True, False]
+    releases = Releases()
+    assert releases.released(0.0)
+    assert [releases.released(86_400.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_to_try_one_release_again_costs_nothing_more() -> None:
-    governor = Governor()
-    assert all(released(governor, 0.0) for _ in range(3))
+    releases = Releases()
+    assert all(releases.released(0.0) for _ in range(3))
     for _ in range(5):
-        assert governor.ready_at(0.0) == 0.0, "the last one is paid for"
-        governor.release(0.0)
-    assert governor.ready_at(0.0) == 0.0
-    governor.new_release()
-    assert governor.ready_at(0.0) == 300.0
+        assert releases.governor.ready_at(0.0) == 0.0, "the last one is paid for"
+        releases.governor = releases.governor.released(0.0)
+    assert releases.governor.ready_at(0.0) == 0.0
+    assert releases.governor.new_release().ready_at(0.0) == 300.0

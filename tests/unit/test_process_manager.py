@@ -172,6 +172,14 @@ def test_the_environment_is_read_at_first_use_and_not_before(monkeypatch) -> Non
             {"settings": Settings(), "lease": 600},
             "configure() must be given settings= or single settings, got both (lease)",
         ),
+        (
+            {"settings": Settings(), "backend": "off"},
+            "configure() must be given settings= or single settings, got both (backend)",
+        ),
+        ({"settings": 5}, "settings must be a Settings, got 5; make one: Settings(lease=3600), say"),
+        ({"settings": {}}, "settings must be a Settings, got {}; make one: Settings(lease=3600), say"),
+        ({"backend": 5}, "backend must be an object with enable(), disable(), get() and a name, got 5"),
+        ({"backend": "moon"}, "backend must be auto, agent or off, got 'moon'"),
     ],
 )
 def test_configure_refuses_what_is_wrong_and_keeps_nothing_of_it(arguments, message) -> None:
@@ -179,6 +187,23 @@ def test_configure_refuses_what_is_wrong_and_keeps_nothing_of_it(arguments, mess
         configure(**arguments)
     assert str(caught.value) == message
     assert get_manager().settings == Settings()
+
+
+def test_a_backend_is_chosen_by_name_as_any_setting_is(monkeypatch) -> None:
+    monkeypatch.setenv("PROTECTWORK_BACKEND", "agent")
+    monkeypatch.setenv("PROTECTWORK_LEASE", "10m")
+    configure(backend="off")
+    assert (get_manager().settings.backend, get_manager().settings.lease_s) == ("off", 600)
+    assert get_manager().status().backend == "off"
+
+
+def test_a_backend_that_counts_as_false_is_used_all_the_same() -> None:
+    class Empty(RecordingBackend):
+        def __len__(self) -> int:
+            return 0
+
+    configure(backend=Empty())
+    assert get_manager().status().backend == "recording"
 
 
 def test_an_unknown_setting_is_told_by_name() -> None:

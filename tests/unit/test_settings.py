@@ -141,9 +141,25 @@ def test_a_value_that_cannot_even_be_shown_is_refused():
 
         __eq__ = __hash__ = None  # type: ignore[assignment]
 
+    class EvilText(str):
+        __slots__ = ()
+        __repr__ = Evil.__repr__
+        __eq__ = __hash__ = None  # type: ignore[assignment]
+
     for field in dataclasses.fields(Settings):
-        with pytest.raises(SettingsError, match="Evil instance"):
-            Settings(**{field.name: Evil()})
+        for value in (Evil(), EvilText("off")):
+            with pytest.raises(SettingsError, match=f"^{field.name} must be .*, got "):
+                Settings(**{field.name: value})
+
+
+def test_a_value_whose_text_could_forge_lines_is_shown_escaped():
+    class Forging:
+        def __repr__(self) -> str:
+            return "5\nERROR all is lost"
+
+    with pytest.raises(SettingsError) as caught:
+        Settings(lease=Forging())  # type: ignore[arg-type]
+    assert caught.value.value == "5\\nERROR all is lost"
 
 
 def test_settings_are_frozen_and_a_changed_copy_is_checked_again():

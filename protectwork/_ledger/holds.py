@@ -6,12 +6,26 @@ waited for. The lease's record is a plain value that the machine takes and gives
 
 from __future__ import annotations
 
+import json
+import os
+from itertools import islice
 from math import inf
 from typing import Protocol
 
 from protectwork._steps import Demand
 
-__all__ = ["Entry", "Ledger"]
+__all__ = ["Entry", "Ledger", "in_flight_of"]
+
+_MOST_NAMED = 20
+
+
+def in_flight_of(text: str) -> int:
+    """How many holds a process has told of; 0 if what it told cannot be read."""
+    try:
+        count = json.loads(text)["in_flight"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
+    return count if isinstance(count, int) and count >= 0 else 0
 
 
 class Entry(Protocol):
@@ -59,6 +73,19 @@ class Ledger:
         return Demand(
             in_flight=len(self.holds), oldest=self._oldest(), idle_since=self.idle_since, work_until=work_until
         )
+
+    def for_people(self, *, ahead_s: float) -> str:
+        """What is in flight, as one line of JSON; of very many holds only the oldest are named.
+
+        Args:
+            ahead_s: How far the wall clock is ahead of the keeper's.
+        """
+        oldest = [
+            {"label": hold.label, "since": round(hold.began_at + ahead_s, 3)}
+            for hold in islice(list(self.holds), _MOST_NAMED)
+            if hold.began_at != inf
+        ]
+        return json.dumps({"pid": os.getpid(), "in_flight": len(self.holds), "holds": oldest})
 
     def _oldest(self) -> float:
         """When the oldest hold began; inf without any."""

@@ -1,0 +1,188 @@
+"""The record as text and back: what another process wrote is checked value by value before it is believed (PURE)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+from protectwork._backoff import Backoff
+from protectwork._governor import MOST_RELEASES, Governor
+from protectwork._pace import CALL_S, LINGER_MOST_S, Pace
+from protectwork._record import LANDING_S, Granted, Record, Write
+from protectwork._types import Answer, Outcome
+
+__all__ = ["decoded", "encoded"]
+
+_VERSION = 1
+_LONGEST_S = 2880 * 60.0  # ECS's longest lease: no bound lies further ahead
+_AHEAD_S = 1.0  # two processors may disagree by less than that on what time it is
+_SLOWEST_S = 1000.0  # longer than any wait between two calls
+_WRITES, _NAMES, _WORDS, _TEXT = 40, 50, 100, 200
+
+
+def encoded(record: Record) -> str:
+    """The record as one line of JSON."""
+    pace = record.pace
+    return json.dumps(
+        {
+            "v": _VERSION,
+            "boot": record.boot,
+            "arn": record.arn,
+            "containers": record.containers,
+            "number": record.number,
+            "sure": record.settled_sure,
+            "maybe": record.settled_maybe,
+            "asked": record.asked,
+            "off": record.off,
+            "quiet": record.quiet_until,
+            "writes": [
+                (w.number, w.owner, w.sent_at, w.term_s, w.clean, w.lands_by, w.over_until, w.under_until)
+                for w in record.writes
+            ],
+            "granted": (g := record.granted) and (g.sent_at, g.term_s, g.asked_until, g.again_at),
+            "sent": pace.last_sent,
+            "caller": pace.caller,
+            "ends": pace.call_ends,
+            "enabling": _backoff_values(pace.enabling),
+            "releasing": _backoff_values(pace.releasing),
+            "asking": _backoff_values(pace.asking),
+            "governor": (pace.governor.tokens, pace.governor.counted_at, pace.governor.paid),
+            "linger": pace.linger_s,
+            "forbidden": pace.forbidden,
+        },
+        separators=(",", ":"),
+    )
+
+
+def decoded(text: str, *, now: float, boot: str) -> Record | None:
+    """The record that `text` holds; None if it is no record of ours, or speaks of another boot's times.
+
+    A lease that lies further ahead than ECS grants, a stamp of tomorrow, a number that is none: whoever wrote that,
+    nothing of it is believed.
+    """
+    try:
+        record = _record(json.loads(text), _Checks(now))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return record if record.boot == boot else None
+
+
+class _Checks:
+    """What a value must be; each raises ValueError where it is not."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def number(self, value: object, low: float, high: float) -> float:
+        # To Python a bool is a number, and what is not a number is in no range.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(value)
+        return float(value)
+
+    def past(self, value: object) -> float:
+        """A stamp."""
+        return self.number(value, -inf, self._now + _AHEAD_S)
+
+    def ahead(self, value: object, most_s: float) -> float:
+        """A moment to come, or gone."""
+        return self.number(value, -inf, self._now + most_s)
+
+    def ahead_or_never(self, value: object, most_s: float) -> float:
+        return inf if value == inf else self.ahead(value, most_s)
+
+    def text(self, value: object) -> str:
+        if not isinstance(value, str) or len(value) > _TEXT:
+            raise ValueError(value)
+        return value
+
+    def flag(self, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise TypeError(value)
+        return value
+
+    def many(self, value: Any, most: int) -> list[Any]:
+        """Values in a row, each to be looked at by itself."""
+        if not isinstance(value, list) or len(value) > most:  # pyright: ignore[reportUnknownArgumentType] - out of JSON
+            raise ValueError("not so many values")
+        return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _record(values: Mapping[str, Any], check: _Checks) -> Record:
+    if values["v"] != _VERSION:
+        raise ValueError(values["v"])
+    return Record(
+        settled_sure=check.ahead(values["sure"], _LONGEST_S),
+        settled_maybe=check.ahead_or_never(values["maybe"], _LONGEST_S + LANDING_S),
+        writes=tuple(_write(check.many(row, 8), check) for row in check.many(values["writes"], _WRITES)),
+        number=int(check.number(values["number"], 0, 2**53)),
+        granted=None if values["granted"] is None else _granted(check.many(values["granted"], 4), check),
+        pace=_pace(values, check),
+        asked=check.flag(values["asked"]),
+        off=check.flag(values["off"]),
+        quiet_until=check.ahead(values["quiet"], 60.0),
+        boot=check.text(values["boot"]),
+        arn=None if values["arn"] is None else check.text(values["arn"]),
+        containers=tuple(check.text(name) for name in check.many(values["containers"], _NAMES)),
+    )
+
+
+def _write(row: list[Any], check: _Checks) -> Write:
+    number, owner, sent_at, term_s, clean, lands_by, over_until, under_until = row
+    return Write(
+        number=int(check.number(number, 0, 2**53)),
+        owner=check.text(owner),
+        sent_at=check.past(sent_at),
+        term_s=check.number(term_s, 0, _LONGEST_S),
+        clean=check.flag(clean),
+        lands_by=None if lands_by is None else check.ahead(lands_by, LANDING_S + _AHEAD_S),
+        over_until=check.ahead_or_never(over_until, _LONGEST_S),
+        under_until=check.ahead(under_until, _LONGEST_S),
+    )
+
+
+def _granted(row: list[Any], check: _Checks) -> Granted:
+    sent_at, term_s, asked_until, again_at = row
+    return Granted(
+        sent_at=check.past(sent_at),
+        term_s=check.number(term_s, -inf, _LONGEST_S),
+        asked_until=check.ahead(asked_until, _LONGEST_S),
+        again_at=check.ahead_or_never(again_at, _LONGEST_S),
+    )
+
+
+def _pace(values: Mapping[str, Any], check: _Checks) -> Pace:
+    tokens, counted_at, paid = check.many(values["governor"], 3)
+    forbidden = None if values["forbidden"] is None else check.many(values["forbidden"], 2)
+    return Pace(
+        last_sent=check.past(values["sent"]),
+        caller=check.text(values["caller"]),
+        call_ends=check.ahead(values["ends"], CALL_S + _AHEAD_S),
+        enabling=_backoff(check.many(values["enabling"], 5), check),
+        releasing=_backoff(check.many(values["releasing"], 5), check),
+        asking=_backoff(check.many(values["asking"], 5), check),
+        governor=Governor(
+            tokens=check.number(tokens, 0, MOST_RELEASES),
+            counted_at=inf if counted_at == inf else check.past(counted_at),
+            paid=check.flag(paid),
+        ),
+        linger_s=check.number(values["linger"], 0, LINGER_MOST_S),
+        forbidden=None if forbidden is None else (check.past(forbidden[0]), check.past(forbidden[1])),
+    )
+
+
+def _backoff_values(backoff: Backoff) -> tuple[Any, ...]:
+    trouble = backoff.trouble
+    reason, detail = (trouble.reason, trouble.detail) if trouble else (None, None)
+    outcome = str(trouble.outcome) if trouble else None
+    return outcome, reason and reason[:_WORDS], detail and detail[:_WORDS], backoff.retry_at, backoff.tries
+
+
+def _backoff(row: list[Any], check: _Checks) -> Backoff:
+    outcome, reason, detail, retry_at, tries = row
+    trouble = None if outcome is None else Answer(outcome=Outcome(outcome), reason=reason, detail=detail)
+    for words in (reason, detail):
+        if words is not None:
+            check.text(words)
+    return Backoff(trouble=trouble, retry_at=check.ahead(retry_at, _SLOWEST_S), tries=int(check.number(tries, 0, 1000)))

@@ -1,0 +1,115 @@
+"""What an answer of ECS means for the record (PURE: values in, values out)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+from protectwork import _record
+from protectwork._backoff import Backoff
+from protectwork._record import DRIFT_S, LANDING_S, Granted, Record
+from protectwork._steps import Call, Identity, Made, Policy, Random
+from protectwork._types import Answer, Outcome
+
+__all__ = ["LINGER_SPREAD", "noted"]
+
+LINGER_SPREAD = (0.75, 1.25)  # so that a fleet that went idle together is not released together
+LONGEST_S = 2880 * 60.0  # ECS's longest lease (contract §4)
+NEAREST_S = 30.0  # a date nearer than half of ECS's shortest lease tells of a wrong clock of ours, not of ECS
+ASLEEP_S = 60.0  # how often to repeat what an open write of a process that sleeps makes void
+
+
+def noted(
+    record: Record,
+    made: Made,
+    answer: Answer,
+    *,
+    now: float,
+    left_s: float | None,
+    identity: Identity,
+    policy: Policy,
+    random: Random,
+) -> tuple[Record, Outcome]:
+    """Note the answer to `made`; return the record after it, and what the answer counts as.
+
+    `left_s` is ECS's `ExpirationDate` less the wall time, if it gave one.
+    """
+    pace, outcome = record.pace.judged(now, answer)
+    record = replace(record, pace=pace.over(identity.owner).stretched(outcome, policy.linger_s))
+    if answer.task_arn and identity.container:
+        record = _record.introduced(record, arn=answer.task_arn, container=identity.container)
+    if made.call is not Call.GET:
+        lands_by = (now if answer.sent_at is None else answer.sent_at) + LANDING_S
+        record = _record.answered(record, number=made.number, now=now, outcome=outcome, lands_by=lands_by)
+    if outcome is Outcome.NOT_A_SERVICE_TASK:
+        return replace(record, off=True), outcome
+    if outcome is not Outcome.CONFIRMED:
+        trouble = Answer(outcome=outcome, reason=answer.reason, detail=answer.detail)
+        return _failed(record, made, trouble, now=now, policy=policy, random=random), outcome
+    match made.call:
+        case Call.ENABLE:
+            record = _enabled(record, made, now=now, left_s=left_s)
+        case Call.DISABLE:
+            record = _disabled(record, now=now)
+        case Call.GET:
+            record = _told(record, made, answer, now=now, left_s=left_s)
+    return record, outcome
+
+
+def _enabled(record: Record, made: Made, *, now: float, left_s: float | None) -> Record:
+    if left_s is not None and left_s > NEAREST_S:
+        record = _record.shortened(record, until=now + left_s - DRIFT_S)
+    if now < record.sure_until:
+        granted = Granted(
+            sent_at=made.sent_at,
+            term_s=record.sure_until + DRIFT_S - made.sent_at,
+            asked_until=made.sent_at + made.minutes * 60.0,
+            again_at=max(made.again_at, now),
+        )
+        return replace(record, granted=granted, pace=replace(record.pace, enabling=Backoff()))
+    # A disable may still land after this: confirm once more when it no longer can.
+    again = Backoff().not_before(_landed(record, now, enables=False))
+    return replace(record, pace=replace(record.pace, enabling=again))
+
+
+def _disabled(record: Record, *, now: float) -> Record:
+    releasing = Backoff()
+    if record.maybe_until > now:  # an enable may still land after this: release once more when it no longer can
+        releasing = releasing.not_before(_landed(record, now, enables=True))
+    return replace(record, pace=replace(record.pace, releasing=releasing))
+
+
+def _landed(record: Record, now: float, *, enables: bool) -> float:
+    """When the open writes of one kind have landed; those of a process that sleeps are looked for now and then."""
+    return min(record.open_until(enables=enables), now + ASLEEP_S)
+
+
+def _told(record: Record, made: Made, answer: Answer, *, now: float, left_s: float | None) -> Record:
+    record = replace(record, pace=replace(record.pace, asking=Backoff()))
+    if record.number != made.number:  # somebody wrote meanwhile: which of the two came first, nobody knows
+        return record
+    return _record.seen(record, now=now, left_s=_left_of(answer, left_s))
+
+
+def _left_of(answer: Answer, left_s: float | None) -> float:
+    """How long the protection that a GET found lasts: it is there for sure, its date is as good as our clock."""
+    if not answer.protected:
+        return 0.0
+    return LONGEST_S if left_s is None or left_s <= NEAREST_S else min(left_s, LONGEST_S)
+
+
+def _failed(record: Record, made: Made, trouble: Answer, *, now: float, policy: Policy, random: Random) -> Record:
+    pace = record.pace
+    match made.call:
+        case Call.GET:
+            pace = replace(pace, asking=pace.asking.failed(now, trouble, slack_s=inf, random=random))
+        case Call.ENABLE:
+            slack_s = record.sure_until - now
+            pace = replace(pace, enabling=pace.enabling.failed(now, trouble, slack_s=slack_s, random=random))
+        case Call.DISABLE:
+            releasing = pace.releasing.failed(now, trouble, slack_s=inf, random=random)
+            if trouble.outcome is Outcome.THROTTLED:  # a lease that nobody needs may simply run out
+                linger_s = max(policy.linger_s, pace.linger_s)
+                releasing = releasing.not_before(now + linger_s * random.uniform(*LINGER_SPREAD))
+            pace = replace(pace, releasing=releasing)
+    return replace(record, pace=pace)
