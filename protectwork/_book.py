@@ -2,7 +2,9 @@
 
 A step is tried on a copy of the machine. If it changes the record, it counts only once that is written down, and if
 somebody else was first, it is taken anew on what they wrote. The gate is taken and left here too, in the order that the
-rules of design §5 ask for. Nothing here blocks; whoever uses it does so under the keeper's lock.
+rules ask for (ARCHITECTURE.md). Nothing here waits for another process or the network; whoever uses it has the keeper's
+lock. A hold that begins, a start and a retirement change only what is this process's own: what they would change in the
+record, the next turn does.
 """
 
 from __future__ import annotations
@@ -89,21 +91,13 @@ class Book:
         )
         self._look_again_at = -inf
         if before.joined:
-            self.state_join()
+            self._join()
         if self._opened:
             self._bring(known)
         self._opened = True
         before.close()
         for owner in state.fallen() - self.lease.record.awaited():
             state.bury(owner)
-
-    def state_join(self) -> bool:
-        """Step into the gate, if it is not taken."""
-        try:
-            return self.state.join()
-        except StateError:  # no descriptor any more, say: everything is taken anew
-            self._broken = True
-            return False
 
     @property
     def is_open(self) -> bool:
@@ -115,7 +109,7 @@ class Book:
     def arrive(self, demand: Demand, event: Callable[[Demand], Input]) -> list[Action]:
         """Work begins: step into the gate, and only then see what the record says (rule 6)."""
         if self._opened:
-            self.state_join()
+            self._join()
             self.lease.record = self._read()
         return self.lease.step(self._now(), event(replace(demand, gated=self.state.joined)))
 
@@ -126,7 +120,7 @@ class Book:
         barred = False
         for _ in range(_MOST_TRIES):
             if demand.in_flight:
-                self.state_join()
+                self._join()
             attempt = self._attempt(self._read())
             now = self._now()
             if self.state.joined and attempt.leaves(now, demand):
@@ -217,8 +211,16 @@ class Book:
         if send is Call.DISABLE:
             return self._seize()
         if send is Call.ENABLE and not self.state.joined:
-            return self.state_join() or bool(demand.in_flight)  # rules 4 and 7
+            return self._join() or bool(demand.in_flight)  # rules 4 and 7
         return True
+
+    def _join(self) -> bool:
+        """Step into the gate, if it is not taken."""
+        try:
+            return self.state.join()
+        except StateError:  # no descriptor any more, say: everything is taken anew
+            self._broken = True
+            return False
 
     def _leave(self) -> None:
         self.state.leave()

@@ -122,14 +122,17 @@ class AdmissionOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedStateUnavailable:
-    """The processes of the task cannot share their state: each counts for itself from now on. Told once per cause.
+    """The processes of the task cannot share their state, or not all of it. Told once per cause.
 
     Attributes:
         reason: What is wrong: value, rule and remedy.
+        alone: This process counts for itself: the first to become idle ends the protection of the others. Otherwise
+            only the record cannot be written: who is busy is still known, and it is tried again every 30 s.
         releases: Whether this process ends protection when it is idle itself; not if the state is another user's.
     """
 
     reason: str
+    alone: bool = True
     releases: bool = True
 
 

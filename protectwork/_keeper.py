@@ -1,7 +1,8 @@
 """The keeper: one thread that asks the machine what to do, makes the calls, and tells who waits (EFFECTS).
 
 It decides nothing. One lock stands between it and the threads that hold: it guards the machine, the ledger and the
-waiters, and nothing is called under it that may block, log, or run a user's code.
+waiters, and nothing is called under it that logs, runs a user's code, or
+waits for the network or another process.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _close_all() -> None:
 
 
 class Keeper:
-    """The actor of one process.
+    """Runs the one thread that makes the calls of this process.
 
     What the hot path of a hold reads is published here, under the lock, after every step:
 
@@ -64,7 +65,7 @@ class Keeper:
         settled_until: Until when a hold can begin without telling anybody.
         sure_until: Until when the task is known to be protected.
         covered_until: Until when the lease covers work that declared its end.
-        wakes_at: When the keeper will look again by itself; -inf while it is awake or needs not be woken.
+        wakes_at: When the keeper will look again by itself; -inf while it is awake or need not be woken.
         dropped: The holds left by finalisers, which may not take the lock; swept by whoever has it next.
         linger_reach_s: How soon after the last hold the keeper has to look at the latest.
     """
@@ -292,7 +293,7 @@ class Keeper:
             self._publish(self.now())
 
     def _open(self) -> None:
-        """Take part in the shared state, at first and when its files were replaced; no lock is held meanwhile."""
+        """Take part in the shared state, at first and when its files were replaced; it is found without the lock."""
         state = self._open_state()
         with self.lock:
             self.book.open(state, scope=self._scope)
@@ -394,10 +395,10 @@ class Keeper:
             self._posted, self._posted_at = text, now
 
     def _tell_of_trouble(self) -> None:
-        trouble = self.book.trouble
+        trouble, state = self.book.trouble, self.book.state
         if trouble and trouble not in self._told:
             self._told.add(trouble)
-            self._tell(SharedStateUnavailable(reason=trouble, releases=not self.book.state.foreign))
+            self._tell(SharedStateUnavailable(reason=trouble, alone=not state.shared, releases=not state.foreign))
 
     def _fire_waiters(self) -> None:
         waiters, self._waiters = self._waiters, {}  # a signal handler may add another while these are fired

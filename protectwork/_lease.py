@@ -11,7 +11,7 @@ own: who waits, what was told, and the jitter of its own next act.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil, inf
+from math import inf
 
 from protectwork import _record
 from protectwork._backoff import Backoff
@@ -24,6 +24,8 @@ from protectwork._events import (
     LeaseReleased,
     LeaseRenewed,
 )
+from protectwork._outlook import Outlook
+from protectwork._pace import CALL_EVERY_S
 from protectwork._record import Granted, Record
 from protectwork._steps import (
     Action,
@@ -48,11 +50,9 @@ from protectwork._verdict import LINGER_SPREAD, noted
 
 __all__ = ["Lease"]
 
-SHORTEST_MIN, LONGEST_MIN = 1, 2880  # minutes that ECS accepts (contract §4)
 RENEW_AT = (0.45, 0.50)  # of the term
 FOR_OTHERS_AT = 0.55  # of the term: those who work had their chance
 START_SPREAD_S = (0.0, 5.0)  # so that a fleet that started together does not ask together
-HEADROOM = 0.25  # of the lease, beside declared work: equal jobs that follow each other share a lease (see `_minutes`)
 SEND_WITHIN_S = 3.0  # of its entry; less than a write takes to land, more than an honest pause of the interpreter
 WATCH_S = 2.0  # how soon a process notices that another one died
 SOON_S = (0.02, 0.25)  # how soon one who waits for another process looks again: at first, and later on
@@ -61,7 +61,7 @@ _HOPELESS = frozenset({Outcome.REFUSED, Outcome.MISCONFIGURED, Outcome.NOT_A_SER
 """Answers that asking again at once will not change: nobody waits on."""
 
 
-class Lease:
+class Lease(Outlook):
     """The lease of one task, as one process sees it.
 
     Not thread-safe: whoever shares it steps it under a lock. Every attribute is a plain value, so a copy can be stepped
@@ -77,11 +77,7 @@ class Lease:
         record: Record | None = None,
         off: bool = False,
     ) -> None:
-        self.policy = policy
-        self.identity = identity or Identity()
-        self.record = record or Record()
-        self.demand = Demand()
-        self.off = off
+        super().__init__(policy, identity=identity or Identity(), record=record or Record(), off=off)
         self.retiring = False
         self.last_outcome: Outcome | None = None
         self.calls = 0
@@ -104,41 +100,18 @@ class Lease:
 
     # -- what the machine knows
 
-    def sure(self, now: float) -> bool:
-        """ECS is known to protect the task, and nobody can end that."""
-        return self.demand.gated and now < self.sure_until
-
-    @property
-    def sure_until(self) -> float:
-        """Until when the task is known to be protected, as long as this process stands in the gate."""
-        return -inf if self._stranger else self.record.sure_until
-
-    @property
-    def covered_until(self) -> float:
-        """Until when the lease covers declared work: what `sure_until` gives away for drift, an end need not."""
-        return self.sure_until + _record.DRIFT_S
-
-    @property
-    def trouble(self) -> Answer | None:
-        """Why the lease cannot be taken or renewed; None when it can."""
-        return self._enabling.trouble
-
-    def lost(self, now: float) -> bool:
-        """Work that was protected is in flight and the lease ran out (-inf is a release, not a loss)."""
-        return self.demand.gated and -inf < self.sure_until <= now and self.demand.oldest < self.sure_until
-
     def state(self, now: float) -> State:
-        """Everything above in one word."""
+        """What the manager shows: the lease and the work, in one word."""
         if self.off:
             return State.OFF
         return self._busy_state(now) if self.demand.in_flight else self._idle_state(now)
 
     def _busy_state(self, now: float) -> State:
         if self.sure(now):
-            return State.AT_RISK if self._enabling.outcome else State.PROTECTED
+            return State.AT_RISK if self.enabling.outcome else State.PROTECTED
         if self.lost(now):
             return State.LOST
-        return State.REFUSED if self._enabling.outcome in _HOPELESS else State.ACQUIRING
+        return State.REFUSED if self.enabling.outcome in _HOPELESS else State.ACQUIRING
 
     def _idle_state(self, now: float) -> State:
         if self._call and self._call.call is Call.DISABLE:
@@ -157,7 +130,7 @@ class Lease:
             return inf
         if not self.sure(now):
             return -inf
-        busy = self._call is not None or self._enabling.outcome is not None
+        busy = self._call is not None or self.enabling.outcome is not None
         return self.sure_until if busy else min(self.sure_until, self._renew_at)
 
     def due(self, now: float) -> float:
@@ -173,10 +146,6 @@ class Lease:
         self._idle(now)
         return self.retiring or now >= self._release_at
 
-    def watching(self, now: float) -> bool:
-        """Whether another process may leave something undone: then it is looked at what the others do."""
-        return self.identity.watches and not self.off and (self.record.unknown or now < self.record.maybe_until)
-
     def owes(self, now: float) -> bool:
         """Whether a call is under way or still to be made by this process."""
         return self._call is not None or (not self.demand.others and self._wanted(now)[0] < inf)
@@ -188,23 +157,6 @@ class Lease:
     def sends_by(self) -> float:
         """Until when the call that was entered may still be sent: later, others no longer reckon with it."""
         return self._call.sent_at + SEND_WITHIN_S if self._call else -inf
-
-    @property
-    def _enabling(self) -> Backoff:
-        return self.record.pace.enabling
-
-    @property
-    def _stranger(self) -> bool:
-        """No answer has shown yet that the record is about the task of this container."""
-        return bool(self.identity.container) and self.identity.container not in self.record.containers
-
-    @property
-    def _unknown(self) -> bool:
-        return self.record.unknown or self._stranger
-
-    @property
-    def _linger_s(self) -> float:
-        return max(self.policy.linger_s, self.record.pace.linger_s)
 
     def _loss_ahead(self) -> bool:
         return self._lost_at != self.sure_until and self.demand.oldest < self.sure_until
@@ -266,46 +218,34 @@ class Lease:
 
     def _idle(self, now: float) -> None:
         self._window = -inf
-        if self._unknown and (self.demand.idle_since > -inf or self.record.number):
+        if self.unknown and (self.demand.idle_since > -inf or self.record.number):
             self._get_at = min(self._get_at, now)  # the work is over, and what is in force is still unknown
         if self._idle_mark != self.demand.idle_since or self._release_at == inf:
             self._idle_mark = self.demand.idle_since
             since = now if self.demand.idle_since == -inf else self.demand.idle_since
-            self._release_at = since + self._linger_s * self._random.uniform(*LINGER_SPREAD)
+            self._release_at = since + self.linger_s * self._random.uniform(*LINGER_SPREAD)
 
     def _draw_renewal(self, now: float) -> None:
         """There is another lease than before: say when to extend it."""
         granted = self._granted = self.record.granted
         if granted is None:
             self._renew_at = -inf
-        elif self._longer(now, self.demand.work_until):  # a hold began that it was not measured for
+        elif self.longer(now, self.demand.work_until):  # a hold began that it was not measured for
             self._renew_at = now
         else:
             share = self._random.uniform(*RENEW_AT)
             self._renew_at = min(granted.sent_at + granted.term_s * share, granted.again_at)
 
     def _hold_began(self, now: float, until: float) -> None:
-        if self._longer(now, until):
+        if self.longer(now, until):
             self._renew_at = min(self._renew_at, now)
         if self.off or self.sure(now) or now < self._window:
             return
-        outage = self._enabling.outcome is not None
-        new_attempt = outage and self.demand.in_flight == 1 and self._enabling.retry_at <= now
+        outage = self.enabling.outcome is not None
+        new_attempt = outage and self.demand.in_flight == 1 and self.enabling.retry_at <= now
         if new_attempt or not (outage or self.lost(now)):
             self._window = now + self.policy.acquire_timeout_s
             self._one_attempt = outage
-
-    def _longer(self, now: float, until: float) -> bool:
-        """Whether a hold with that declared end is worth an enable of its own.
-
-        Not if ECS was asked for as much already (it, or a wrong clock of ours, shortened that), and at the most that
-        ECS grants not for less than the headroom: else each of many equal jobs would ask for itself.
-        """
-        headroom_s = HEADROOM * self.policy.lease_s
-        most = until + headroom_s > now + LONGEST_MIN * 60.0
-        granted = self.record.granted
-        asked_until = granted.asked_until if granted and self.sure(now) else -inf  # not of a lease that is over
-        return until - (headroom_s if most else 0.0) > max(self.covered_until, asked_until)
 
     # -- what there is to tell
 
@@ -354,7 +294,7 @@ class Lease:
             return inf, Call.GET
         if self.demand.in_flight:
             return self._wanted_for_work(now)
-        if self._unknown:
+        if self.unknown:
             return max(self._get_at, self.record.pace.asking.retry_at), Call.GET
         if self.record.maybe_until <= now or not self.identity.releases:
             return inf, Call.DISABLE
@@ -365,31 +305,31 @@ class Lease:
         return max(due, self.record.pace.releasing.retry_at), Call.DISABLE
 
     def _wanted_for_work(self, now: float) -> tuple[float, Call]:
-        asked = self._asked if self._stranger else self.record.asked
-        if self._unknown and not asked:
+        asked = self._asked if self.stranger else self.record.asked
+        if self.unknown and not asked:
             return -inf, Call.GET
         due = self._renew_at if now < self.sure_until else -inf
         if not self.demand.gated:  # rule 7: somebody is stopped in the gate; what is asked now confirms nothing
             due = max(due, self._barred_since + self.policy.acquire_timeout_s)
-        return max(due, self._enabling.retry_at), Call.ENABLE
+        return max(due, self.enabling.retry_at), Call.ENABLE
 
     def _wanted_for_others(self, now: float) -> float:
         """They may be stopped, or one may hold the interpreter for minutes; a single look may also have met a look."""
         granted = self.record.granted if now < self.record.sure_until else None
         due = granted.sent_at + granted.term_s * FOR_OTHERS_AT if granted else -inf
-        return max(due, self._others_since + WATCH_S, self._enabling.retry_at)
+        return max(due, self._others_since + WATCH_S, self.enabling.retry_at)
 
     def _send(self, now: float) -> list[Action]:
         due, call = self._next(now)
         if self._call or now < due:
             return []
-        minutes, record = (self._minutes(now) if call is Call.ENABLE else 0), self.record
+        minutes, record = (self.minutes(now) if call is Call.ENABLE else 0), self.record
         if call is Call.GET:
             self._asked, number, record = True, record.number, replace(record, asked=True)
         else:
             number = record.number + 1
             record = _record.entered(record, number=number, now=now, term_s=minutes * 60.0, owner=self.identity.owner)
-        again_at = self._shorter_until(now + minutes * 60.0) if call is Call.ENABLE else inf
+        again_at = self.shorter_until(now + minutes * 60.0) if call is Call.ENABLE else inf
         self._call = Made(call=call, minutes=minutes, sent_at=now, number=number, again_at=again_at)
         self.record = self._spent(record, call, now)
         self.calls += 1
@@ -403,25 +343,6 @@ class Lease:
                 return replace(record, granted=None, pace=replace(pace, governor=pace.governor.released(now)))
             case _:
                 return replace(record, pace=pace)
-
-    def _minutes(self, now: float) -> int:
-        """The length to ask for: it covers the declared work, and is never shorter than what is left.
-
-        Declared work gets some headroom. Without it, each of many equal jobs would find itself covered by a little
-        less than it declared, and ask again: one call a job, the very thing that throttles an account.
-        """
-        declared = self.demand.work_until - now
-        wanted_s = max(self.policy.lease_s, declared + HEADROOM * self.policy.lease_s, self.record.left_s(now))
-        return min(max(ceil(wanted_s / 60.0 - 1e-6), SHORTEST_MIN), LONGEST_MIN)
-
-    def _shorter_until(self, end: float) -> float:
-        """When the last open enable that ends well before `end` has landed; inf without one.
-
-        Two equal ones differ by a landing and the rounding to minutes.
-        """
-        writes = (write for write in self.record.writes if write.is_enable)
-        shorter = (write for write in writes if end - (write.sent_at + write.term_s) > _record.LANDING_S + 60.0)
-        return max((inf if write.lands_by is None else write.lands_by for write in shorter), default=inf)
 
     # -- what ECS answers
 
@@ -457,7 +378,7 @@ class Lease:
                 self._lost_at = self.sure_until  # what came too late is no recovery, and no loss of its own
             return []
         self._window, self._outage_told = -inf, False
-        self._renew_at = now + 1.0  # until the next tick, which knows of all declared work, has drawn another
+        self._renew_at = now + CALL_EVERY_S  # until the next tick, which knows of all declared work, has drawn another
         if recovered := self._notice_recovery(now):
             return recovered
         self._lost_at = None

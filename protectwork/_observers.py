@@ -231,9 +231,16 @@ def _line(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911 - a table, on
             return logging.INFO, f"admission closed: {reason}"
         case AdmissionOpened():
             return logging.INFO, "admission open"
-        case SharedStateUnavailable(reason=reason, releases=releases):
-            ends = "" if releases else ", and this one never ends protection: its leases run out"
-            return logging.WARNING, f"the processes of this task count each for itself{ends}: {reason}"
+        case SharedStateUnavailable():
+            return logging.WARNING, f"{_unshared(event)}: {event.reason}"
+
+
+def _unshared(event: SharedStateUnavailable) -> str:
+    if not event.alone:
+        return "the record of this task cannot be written; who is busy is still known, trying again every 30 s"
+    if not event.releases:
+        return "this process counts alone, and never ends protection, which runs out with its lease"
+    return "this process counts alone: the first one of this task to become idle ends the protection of the others"
 
 
 def _trouble(event: LeaseRefused | LeaseAtRisk) -> tuple[int, str]:

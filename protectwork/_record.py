@@ -35,7 +35,7 @@ LANDING_S = 12.0
 """An ambiguous write may land until that long after it was sent (contract §1)."""
 
 DRIFT_S = 2.0
-"""What `sure_until` gives away for the drift of two clocks (design §4)."""
+"""What `sure_until` gives away for the drift of two clocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class Record:
         off: The task belongs to no service: there is nothing to protect it from, ever.
         quiet_until: Nobody disables before: there may be processes that have not found these files yet (rule 10).
         boot: The boot of the machine that all times here count from.
-        arn: The ECS task that this is about; None before an answer named it.
+        arn: The ECS task that this is about, by the last segment of its ARN; None before an answer named it.
         containers: The containers of which an answer has shown that they are of that task.
     """
 

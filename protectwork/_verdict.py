@@ -36,8 +36,10 @@ def noted(
     """
     pace, outcome = record.pace.judged(now, answer)
     record = replace(record, pace=pace.over(identity.owner).stretched(outcome, policy.linger_s))
-    if answer.task_arn and identity.container:
-        record = _record.introduced(record, arn=answer.task_arn, container=identity.container)
+    if identity.container and (answer.task_arn or outcome is Outcome.CONFIRMED):
+        # With or without the cluster's segment (contract §1), the last one is the task's.
+        arn = answer.task_arn.rpartition("/")[2] if answer.task_arn else record.arn or ""
+        record = _record.introduced(record, arn=arn, container=identity.container)
     if made.call is not Call.GET:
         lands_by = (now if answer.sent_at is None else answer.sent_at) + LANDING_S
         record = _record.answered(record, number=made.number, now=now, outcome=outcome, lands_by=lands_by)

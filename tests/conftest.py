@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+_BEFORE = pytest.StashKey[set[Path]]()
 _EXTERNAL = pytest.StashKey[int]()
 _GRACE_S = 2.0
 
@@ -71,7 +75,7 @@ def nothing_is_left_behind() -> Iterator[None]:
 
 
 def _standing() -> set[str]:
-    return {*_threads(), *_children(), *_files()}
+    return {*_threads(), *_children()}
 
 
 def _threads() -> Iterator[str]:
@@ -92,7 +96,26 @@ def _children() -> Iterator[str]:
             yield f"process {directory.name} ({command.strip() or 'ended, but not waited for'})"
 
 
-def _files() -> Iterator[str]:
-    if "PYTEST_XDIST_WORKER" in os.environ:  # the others are at work still
-        return
-    yield from (str(path) for path in Path("/dev/shm").glob("protectwork-*"))
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[_BEFORE] = _state_directories()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what processes have left for their task's next one: those that tests have killed, or let down by ECS."""
+    if not hasattr(session.config, "workerinput"):
+        for directory in _state_directories() - session.config.stash[_BEFORE]:
+            if not any(map(_is_locked, directory.glob("alive/*"))):
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+def _state_directories() -> set[Path]:
+    return set(Path("/dev/shm").glob("protectwork-*"))
+
+
+def _is_locked(path: Path) -> bool:
+    with suppress(FileNotFoundError), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -24,7 +24,7 @@ _NO_FILE = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, err
 
 
 class Alive:
-    """The alive file of this process, and its view of all others' (rules 1 and 8 of design §5).
+    """The alive file of this process, and its view of all others' (rules 1 and 8, ARCHITECTURE.md).
 
     The ids are random, not pids: every container has a pid 1. Never waits.
 

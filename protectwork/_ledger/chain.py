@@ -2,8 +2,7 @@
 
 The links are named `0`, `1`, `2`, and so on. The text of the record is the target of a link, which is only ever read,
 never followed; a link is created whole and never changes. The highest is the record. So nothing is ever torn, reading
-needs no descriptor, and whoever creates n + 1 after having read n has changed the record (rule 1 of design §5: a call
-is in it before it is sent). Old links are swept away.
+needs no descriptor, and whoever creates n + 1 after having read n has changed the record. Old links are swept away.
 
 The name n + 1 must not become free again for somebody who read n long ago. Hence, with no lock that a stopped process
 could sit on:

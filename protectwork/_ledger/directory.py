@@ -50,7 +50,7 @@ def given(path: str) -> Site:
     try:
         found = kernel.look(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise _must_be("a directory that exists", path, f"make it, such as with mkdir -m 2770 {path}") from None
+        raise _must_be("a directory that exists", path, f"make it: mkdir -m 2770 {path}") from None
     if objection := given_objection(path, found):
         raise objection
     try:
@@ -81,7 +81,7 @@ def given_objection(path: str, found: os.stat_result) -> SettingsError | None:
         return _must_be("a directory", path, "name another")
     if found.st_mode & stat.S_IWOTH:
         mode = f"mode {stat.S_IMODE(found.st_mode):04o}"
-        return _must_be("a directory that not everybody may write to", path, f"chmod o-w {path}", but=mode)
+        return _must_be("a directory that is not world-writable", path, f"chmod o-w {path}", but=mode)
     return None
 
 
@@ -134,7 +134,7 @@ def private_objection(path: str, found: os.stat_result, *, user: int) -> StateEr
     if found.st_uid != user:
         return ForeignError(
             f"{shown} belongs to user {found.st_uid}, this process to user {user}: set PROTECTWORK_STATE_DIR to a "
-            "directory that both may write to, made with mkdir -m 2770"
+            "directory of a group that both are in (mkdir -m 2770 and chgrp), or run both as one user"
         )
     if not stat.S_ISDIR(found.st_mode):
         return StateError(f"{shown} must be a directory, and is none: remove it")

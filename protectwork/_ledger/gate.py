@@ -9,7 +9,7 @@ __all__ = ["Gate"]
 
 
 class Gate:
-    """Shared for whoever is busy, exclusive for whoever may disable (rules 4 to 6 of design §5). Never waits.
+    """Shared for whoever is busy, exclusive for whoever may disable (rules 4 to 6, ARCHITECTURE.md). Never waits.
 
     A process has it open twice. A shared `flock` that is made exclusive is given up first, and lost if that fails
     (rule 5); so exclusive is tried on a descriptor of its own, no duplicate of the other, which would share its lock.

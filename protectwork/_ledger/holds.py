@@ -1,8 +1,4 @@
-"""Who is busy in this task.
-
-So far a task is one process here: the holds in flight are those of this process, and nobody else's call has to be
-waited for. The lease's record is a plain value that the machine takes and gives back, so that it can be shared.
-"""
+"""The holds of this process: what they ask of the lease together, and what is told of them to people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state that all processes of the task share (design §5): the gate, the record and who lives, behind one face."""
+"""The state that all processes of the task share: the gate, the record and who lives, behind one face."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def open_state(*, state_dir: str | None, endpoint: str) -> SharedState | LoneSta
     except ForeignError as error:
         return LoneState(trouble=error.reason, foreign=True)
     except OSError as error:
-        return LoneState(trouble=_cause(error))
+        return LoneState(trouble=f"{state_dir!a}: {_cause(error)}; name a directory that this user may write to")
     except (StateError, ValueError) as error:  # SettingsError is a ValueError; so is a path with NUL in it
         return LoneState(trouble=str(error))
 

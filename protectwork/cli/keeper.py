@@ -35,7 +35,8 @@ def command(ctx: click.Context) -> None:
 
     The processes that work need it when they cannot act themselves: it renews while the interpreter of one is held for
     minutes, and it releases when the last one was killed. It does no work, and takes no protection from any that is in
-    flight, not even when it ends. One is enough; more do no harm, and it does not matter who starts first.
+    flight, not even when it ends. One is enough; more do no harm, and it does not matter who starts first. Run it as
+    the user that the workers run as, or name a PROTECTWORK_STATE_DIR that both may use.
 
     \b
     In the entrypoint of the container:
@@ -45,7 +46,7 @@ def command(ctx: click.Context) -> None:
     As a container beside the worker's, both need the same directory:
     PROTECTWORK_STATE_DIR. Let that container not be essential, or its end is that of the task.
 
-    What happens is told on the standard error, one line per change of state.
+    What it does is told on the standard error, one line per change; what the others do, protectwork status sees.
 
     \b
     Exit status:
@@ -115,19 +116,13 @@ class Vigil:
 
     def on_event(self, event: Event) -> None:
         """End it when the manager is alone; a record that cannot be written is tried again, and others are seen."""
-        if isinstance(event, SharedStateUnavailable) and self._manager and _is_alone(self._manager):
+        if isinstance(event, SharedStateUnavailable) and event.alone:
             self._trouble = event.reason
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _is_alone(manager: ProtectionManager) -> bool:
-    keeper = manager._keeper  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no question that users have
-    with keeper.lock:
-        return not keeper.book.state.shared
-
-
 def _ends(code: Code, why: str) -> Code:
-    click.echo(f"protectwork: the keeper has nothing to look after: {why}", err=True)
+    click.echo(f"protectwork: the keeper cannot look after this task: {why}", err=True)
     return code
 
 

@@ -15,14 +15,15 @@ __all__ = ["fake_agent", "fake_clock", "recording_backend"]
 
 
 @pytest.fixture
-def fake_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgent]:
+def fake_agent(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeAgent]:
     """An ECS agent on this machine, which the process's own manager uses for the time of the test.
 
         def test_the_worker_is_protected_while_it_works(fake_agent):
             run_one_job()
             assert [call.call for call in fake_agent.puts] == ["enable"]
 
-    ``ECS_AGENT_URI`` leads to it. The process's own manager is closed and forgotten before the test and after it.
+    ``ECS_AGENT_URI`` leads to it, and ``PROTECTWORK_STATE_DIR`` to a directory of the test's own. The process's own
+    manager is closed and forgotten before the test and after it.
     """
     if not importlib.util.find_spec("pytest_httpserver"):
         pytest.fail('the fixture fake_agent needs pytest-httpserver: pip install "protectwork[testing]"', pytrace=False)
@@ -34,6 +35,7 @@ def fake_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgent]:
     with FakeAgent(server=PytestServer) as agent:
         for name, value in agent.environ().items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PROTECTWORK_STATE_DIR", str(tmp_path_factory.mktemp("protectwork")))
         try:
             yield agent
         finally:

@@ -144,7 +144,7 @@ def test_it_ends_with_3_once_there_is_nobody_to_look_after_any_more(fake_agent, 
         shutil.rmtree(state_dir)
         code, err = ended(process)
     assert code == 3
-    assert "does not see the other processes of the task any more: state_dir must be a directory that exists" in err
+    assert "does not see the other processes of the task any more: " in err
 
 
 def test_a_full_file_system_does_not_end_it(fake_agent, state_dir):

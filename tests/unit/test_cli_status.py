@@ -193,6 +193,7 @@ def state_dir(tmp_path, monkeypatch):
 @pytest.fixture
 def found(fake_agent, monkeypatch):
     """The state of a process of this task, in the directory that processes find by themselves."""
+    monkeypatch.delenv("PROTECTWORK_STATE_DIR")
     monkeypatch.setenv("ECS_AGENT_URI", uri := fake_agent.uri_of(uuid4().hex))
     with closing(open_state(state_dir=None, endpoint=AgentBackend(uri).scope)) as state:
         state.publish(told(pid=7, label="found"))
@@ -284,7 +285,8 @@ def test_it_only_looks(fake_agent, state_dir):
     close(states)
 
 
-def test_nobody_has_shared_anything_yet_and_it_makes_no_directory(fake_agent):
+def test_nobody_has_shared_anything_yet_and_it_makes_no_directory(fake_agent, monkeypatch):
+    monkeypatch.delenv("PROTECTWORK_STATE_DIR")
     uri = fake_agent.uri_of(uuid4().hex)
     for _ in range(2):  # the second time it would find what it had made the first time
         _, found = as_json(ECS_AGENT_URI=uri)

@@ -74,8 +74,8 @@ def test_a_named_directory_is_accepted_whoever_owns_it(mode: int) -> None:
 @pytest.mark.parametrize(
     ("mode", "value", "rule", "remedy"),
     [
-        (stat.S_IFDIR | 0o777, "mode 0777", "not everybody may write to", "chmod o-w /srv/state"),
-        (stat.S_IFDIR | 0o1777, "mode 1777", "not everybody may write to", "chmod o-w /srv/state"),
+        (stat.S_IFDIR | 0o777, "mode 0777", "not world-writable", "chmod o-w /srv/state"),
+        (stat.S_IFDIR | 0o1777, "mode 1777", "not world-writable", "chmod o-w /srv/state"),
         (stat.S_IFLNK | 0o777, "a symbolic link", "a directory", "name the directory that it leads to"),
         (stat.S_IFREG | 0o644, "'/srv/state'", "a directory", "name another"),
     ],
