@@ -68,7 +68,7 @@ class Book:
         self._head: Head | None = None
         self._known: Record = Record()  # what stands at `_head`
         self._repair_at = self._look_again_at = -inf
-        self._broken = False
+        self._broken = self._bereft = False
 
     def open(self, state: TaskState, *, scope: str) -> None:
         """Take part in `state`, in the place of the one before; what this process knew goes into it.
@@ -80,16 +80,18 @@ class Book:
         before, known = self.state, self.lease.record
         self.state = self._record_state = state
         self.trouble = state.trouble
+        # Who has lost sight of the others must not end what they need, and looks for them again.
+        self._bereft = not state.shared and (before.shared or self._bereft)
         self._head, self._broken = None, False
         self.lease.identity = Identity(
             owner=state.owner,
             container=hashlib.sha256(scope.encode()).hexdigest()[:16] if state.shared else "",
             boot=_boot_id() if state.shared else "",
             watches=state.shared,
-            releases=not state.foreign,
+            releases=self.releases,
             vigilant=self._vigilant,
         )
-        self._look_again_at = -inf
+        self._look_again_at = self._now() + _REPAIR_EVERY_S if state.trouble else -inf
         if before.joined:
             self._join()
         if self._opened:
@@ -98,6 +100,14 @@ class Book:
         before.close()
         for owner in state.fallen() - self.lease.record.awaited():
             state.bury(owner)
+
+    @property
+    def releases(self) -> bool:
+        """Whether this process may end protection: there are no others that it cannot see, or that cannot see it.
+
+        A release that is not in the record is one that nobody reckons with (rule 1): the lease rather runs out.
+        """
+        return not self.state.foreign and not self._bereft and self._record_state is self.state
 
     @property
     def is_open(self) -> bool:
@@ -131,7 +141,7 @@ class Book:
             actions = attempt.step(now, Tick(demand=demand))
             send = next((action.call for action in actions if isinstance(action, Send)), None)
             ready = self._ready_to(send, demand)
-            if ready and self._adopt(attempt):
+            if ready and self._adopt(attempt, only_if_written=send is Call.DISABLE):
                 if send is not Call.DISABLE:
                     self.state.let_go()
                 return actions
@@ -151,6 +161,8 @@ class Book:
         """See now and then who died and whether the files are there; False: open the state anew (rule 10)."""
         if self._broken or self._now() < self._look_again_at:
             return not self._broken
+        if self.state.trouble:  # it may have passed
+            return False
         self._look_again_at = self._now() + WATCH_S / 2
         if awaited := self.lease.record.awaited() - {self.state.owner}:
             dead = self.state.dead(awaited)
@@ -191,6 +203,7 @@ class Book:
     def _attempt(self, record: Record) -> Lease:
         attempt = copy(self.lease)
         attempt.record = record
+        attempt.identity = replace(attempt.identity, releases=self.releases)
         return attempt
 
     def _finds_others(self, attempt: Lease, demand: Demand, now: float) -> bool:
@@ -245,14 +258,17 @@ class Book:
             self._head, self._known = head, record or Record(boot=boot, quiet_until=quiet_until)
         return self._known
 
-    def _adopt(self, attempt: Lease) -> bool:
-        """Have the machine be as `attempt` is, if its record can be written down; False if somebody else was first."""
+    def _adopt(self, attempt: Lease, *, only_if_written: bool = False) -> bool:
+        """Have the machine be as `attempt` is, once its record is written down; False if somebody else was first.
+
+        What cannot be written is kept in memory: work is protected all the same. But nothing is ended that way.
+        """
         if attempt.record != self._known and self._head:
             try:
                 head: Head | None = self._record_state.commit(self._head, encoded(attempt.record))
             except StateError as error:
-                self._without(error, attempt.record)
-                head = self._head
+                self._without(error, self._known if only_if_written else attempt.record)
+                head = None if only_if_written else self._head
             if head is None:
                 return False
             self._head, self._known = head, attempt.record
@@ -281,7 +297,8 @@ class Book:
         if not self.state.joined:
             mine = replace(mine, settled_sure=-inf)
         for _ in range(_MOST_TRIES):
-            if self._adopt(self._attempt(_record.merged(self._read(), mine))):
+            record = _record.merged(self._read(), mine, owner=self.state.owner, now=self._now())
+            if self._adopt(self._attempt(record)):
                 return
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import weakref
+from _thread import RLock
 from typing import Protocol
 
-__all__ = ["forgets_on_fork"]
+__all__ = ["forgets_on_fork", "no_fork"]
 
 
 class _Forgetful(Protocol):
@@ -14,6 +15,9 @@ class _Forgetful(Protocol):
         """Be as new: in the child, right after the fork, before any other code runs there."""
         ...
 
+
+no_fork = RLock()
+"""While it is held nobody forks, save in C: for what takes several steps until a child could forget it."""
 
 _known: weakref.WeakSet[_Forgetful] = weakref.WeakSet()
 
@@ -24,8 +28,9 @@ def forgets_on_fork(thing: _Forgetful) -> None:
 
 
 def _in_child() -> None:
+    no_fork.release()
     for thing in list(_known):
         thing.forget_parent()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(before=no_fork.acquire, after_in_parent=no_fork.release, after_in_child=_in_child)

@@ -24,7 +24,7 @@ from protectwork._backend import Backend
 from protectwork._book import Book
 from protectwork._clock import Clock, steady_now
 from protectwork._events import CallFinished, Event, HoldOverran, LeaseLost, SharedStateUnavailable
-from protectwork._forks import forgets_on_fork
+from protectwork._forks import forgets_on_fork, no_fork
 from protectwork._lease import Lease
 from protectwork._ledger import Entry, Ledger, TaskState
 from protectwork._observers import Mailbox, logger
@@ -92,6 +92,7 @@ class Keeper:
         self._new_book = partial(Book, policy, random, now=clock.now, off=off, vigilant=vigilant)
         self._open_state, self._scope = open_state, scope
         self.book = self._new_book()
+        self._entering: TaskState | None = None  # opened, and not yet the book's
         self._tell = tell
         self._log = Mailbox()
         self.closed = False
@@ -106,6 +107,9 @@ class Keeper:
         self.holds = self.ledger.holds
         self.book.forget_parent()
         self.book = self._new_book()
+        if self._entering:
+            self._entering.forget_parent()
+            self._entering = None
         self.settled_until = self.lease.settled_until(-inf)
         self.sure_until = self.covered_until = -inf
         self.wakes_at = -inf
@@ -272,7 +276,8 @@ class Keeper:
                 pause_s = self._turn()
             except BaseException:  # noqa: BLE001 - a fault of ours must not end the renewals: try on, slowly
                 self.once("a fault in the keeper; it goes on")
-                self._give_up_call()
+                with suppress(Exception):  # as long as it fails, the call counts as under way
+                    self._give_up_call()
                 pause_s = _PAUSE_S
             if pause_s > 0 and not self.closed:
                 self._alarm.wait(pause_s)
@@ -294,9 +299,11 @@ class Keeper:
 
     def _open(self) -> None:
         """Take part in the shared state, at first and when its files were replaced; it is found without the lock."""
-        state = self._open_state()
+        with no_fork:  # a child must know of every descriptor that it inherits
+            self._entering = self._open_state()
         with self.lock:
-            self.book.open(state, scope=self._scope)
+            self.book.open(self._entering, scope=self._scope)
+            self._entering = None
 
     def _turn(self) -> float:
         """Do what is due; return for how long to sleep."""
@@ -398,7 +405,7 @@ class Keeper:
         trouble, state = self.book.trouble, self.book.state
         if trouble and trouble not in self._told:
             self._told.add(trouble)
-            self._tell(SharedStateUnavailable(reason=trouble, alone=not state.shared, releases=not state.foreign))
+            self._tell(SharedStateUnavailable(reason=trouble, alone=not state.shared, releases=self.book.releases))
 
     def _fire_waiters(self) -> None:
         waiters, self._waiters = self._waiters, {}  # a signal handler may add another while these are fired

@@ -330,7 +330,8 @@ class Lease(Outlook):
             number = record.number + 1
             record = _record.entered(record, number=number, now=now, term_s=minutes * 60.0, owner=self.identity.owner)
         again_at = self.shorter_until(now + minutes * 60.0) if call is Call.ENABLE else inf
-        self._call = Made(call=call, minutes=minutes, sent_at=now, number=number, again_at=again_at)
+        beside = frozenset(write.number for write in self.record.writes)
+        self._call = Made(call=call, minutes=minutes, sent_at=now, number=number, again_at=again_at, beside=beside)
         self.record = self._spent(record, call, now)
         self.calls += 1
         return [Send(call=call, minutes=minutes)]

@@ -34,6 +34,8 @@ __all__ = [
 LANDING_S = 12.0
 """An ambiguous write may land until that long after it was sent (contract §1)."""
 
+MOST_CONTAINERS = 50
+
 DRIFT_S = 2.0
 """What `sure_until` gives away for the drift of two clocks."""
 
@@ -187,7 +189,9 @@ def _beside(open_write: Write, new: Write) -> Write:
     return replace(open_write, over_until=min(open_write.over_until, new.sure_until))
 
 
-def answered(record: Record, *, number: int, now: float, outcome: Outcome, lands_by: float) -> Record:
+def answered(
+    record: Record, *, number: int, now: float, outcome: Outcome, lands_by: float, owner: str | None = None
+) -> Record:
     """Note the answer to a write: a definite one closes it and no older one, an ambiguous one leaves it open.
 
     Args:
@@ -196,8 +200,10 @@ def answered(record: Record, *, number: int, now: float, outcome: Outcome, lands
         now: When the answer came.
         outcome: What it came to.
         lands_by: Until when the write may land if the answer is ambiguous.
+        owner: Whose write it is; numbers begin anew where files were replaced. None takes the number's word.
     """
-    write = next((write for write in record.writes if write.number == number), None)
+    mine = (write for write in record.writes if write.number == number and owner in {None, write.owner})
+    write = next(mine, None)
     if write is None:  # the record was replaced under the call: what is in force, the next answer tells
         return record
     others = tuple(other for other in record.writes if other is not write)
@@ -231,12 +237,16 @@ def _overtaken(other: Write, confirmed: Write, maybe_until: float) -> Write:
 def died(record: Record, owner: str, now: float) -> Record:
     """Note that a process was found dead: what it had sent and nobody can answer has landed 12 s from now."""
     lost = [write for write in record.writes if write.owner == owner and write.lands_by is None]
+    return replace(_ended(record, lost, now), pace=record.pace.over(owner))
+
+
+def _ended(record: Record, lost: list[Write], now: float) -> Record:
+    """Await no answer to these writes any more: whatever they do, they have done 12 s from now."""
     ended = any(not write.is_enable for write in lost)  # a disable that may have landed ends all certainty
     return replace(
         record,
         settled_sure=-inf if ended else record.settled_sure,
         writes=tuple(replace(w, lands_by=now + LANDING_S) if w in lost else w for w in record.writes),
-        pace=record.pace.over(owner),
     )
 
 
@@ -254,16 +264,31 @@ def introduced(record: Record, *, arn: str, container: str) -> Record:
         return replace(fresh, arn=arn, containers=(container,))
     if record.arn == arn and container in record.containers:
         return record
-    return replace(record, arn=arn, containers=(*record.containers, container))
+    return replace(record, arn=arn, containers=(*record.containers, container)[-MOST_CONTAINERS:])
 
 
-def merged(record: Record, mine: Record) -> Record:
-    """Bring into other files what a process knew when those before them were taken away (rule 10)."""
+def merged(record: Record, mine: Record, *, owner: str, now: float) -> Record:
+    """Bring into the shared record what a process knew while it could not write there, or in other files (rule 10).
+
+    Args:
+        record: The shared record as it stands.
+        mine: What the process knows.
+        owner: The process.
+        now: The time.
+    """
     if record.unknown and not record.writes:
         return replace(mine, boot=record.boot, quiet_until=record.quiet_until)
-    if mine.maybe_until == inf:
-        return record
-    return replace(record, settled_maybe=max(record.settled_maybe, mine.maybe_until))
+    awaited = {write.number for write in mine.writes if write.owner == owner and write.lands_by is None}
+    # Its writes that await no answer any more were answered to nobody but itself: they may have done anything.
+    answered_writes = {w.number for w in record.writes if w.owner == owner and w.lands_by is None} - awaited
+    record = _ended(record, [w for w in record.writes if w.owner == owner and w.number in answered_writes], now)
+    present = {(write.owner, write.number) for write in record.writes}
+    return replace(
+        record,
+        settled_maybe=record.settled_maybe if mine.unknown else max(record.settled_maybe, mine.settled_maybe),
+        writes=(*record.writes, *(w for w in mine.writes if (w.owner, w.number) not in present)),
+        number=max(record.number, mine.number),
+    )
 
 
 def shortened(record: Record, *, until: float) -> Record:

@@ -10,16 +10,16 @@ from typing import Any
 from protectwork._backoff import Backoff
 from protectwork._governor import MOST_RELEASES, Governor
 from protectwork._pace import CALL_S, LINGER_MOST_S, Pace
-from protectwork._record import LANDING_S, Granted, Record, Write
+from protectwork._record import LANDING_S, MOST_CONTAINERS, Granted, Record, Write
 from protectwork._types import Answer, Outcome
 
 __all__ = ["decoded", "encoded"]
 
 _VERSION = 1
-_LONGEST_S = 2880 * 60.0  # ECS's longest lease: no bound lies further ahead
 _AHEAD_S = 1.0  # two processors may disagree by less than that on what time it is
-_SLOWEST_S = 1000.0  # longer than any wait between two calls
-_WRITES, _NAMES, _WORDS, _TEXT = 40, 50, 100, 200
+_LONGEST_S = 2880 * 60.0 + _AHEAD_S  # ECS's longest lease: no bound lies further ahead
+_SLOWEST_S = 1.25 * LINGER_MOST_S + 60.0  # longer than any wait between two calls
+_WRITES, _WORDS, _TEXT = 40, 60, 200
 
 
 def encoded(record: Record) -> str:
@@ -124,7 +124,7 @@ def _record(values: Mapping[str, Any], check: _Checks) -> Record:
         quiet_until=check.ahead(values["quiet"], 60.0),
         boot=check.text(values["boot"]),
         arn=None if values["arn"] is None else check.text(values["arn"]),
-        containers=tuple(check.text(name) for name in check.many(values["containers"], _NAMES)),
+        containers=tuple(check.text(name) for name in check.many(values["containers"], MOST_CONTAINERS)),
     )
 
 

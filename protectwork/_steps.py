@@ -167,6 +167,7 @@ class Made:
         sent_at: When it was entered.
         number: Its place among the writes; of a GET, that of the last write before it.
         again_at: Of an enable: when a much shorter one that was open beside it has landed.
+        beside: Of a GET: the writes that were open when it was sent.
     """
 
     call: Call
@@ -174,6 +175,7 @@ class Made:
     sent_at: float
     number: int
     again_at: float = inf
+    beside: frozenset[int] = frozenset()
 
 
 Input = Tick | Start | HoldBegan | Answered | Died | Retire

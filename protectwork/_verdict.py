@@ -42,7 +42,9 @@ def noted(
         record = _record.introduced(record, arn=arn, container=identity.container)
     if made.call is not Call.GET:
         lands_by = (now if answer.sent_at is None else answer.sent_at) + LANDING_S
-        record = _record.answered(record, number=made.number, now=now, outcome=outcome, lands_by=lands_by)
+        record = _record.answered(
+            record, number=made.number, now=now, outcome=outcome, lands_by=lands_by, owner=identity.owner
+        )
     if outcome is Outcome.NOT_A_SERVICE_TASK:
         return replace(record, off=True), outcome
     if outcome is not Outcome.CONFIRMED:
@@ -88,8 +90,8 @@ def _landed(record: Record, now: float, *, enables: bool) -> float:
 
 def _told(record: Record, made: Made, answer: Answer, *, now: float, left_s: float | None) -> Record:
     record = replace(record, pace=replace(record.pace, asking=Backoff()))
-    if record.number != made.number:  # somebody wrote meanwhile: which of the two came first, nobody knows
-        return record
+    if record.number != made.number or not made.beside <= {write.number for write in record.writes}:
+        return record  # something was written meanwhile, or has landed: before what was seen or after, nobody knows
     return _record.seen(record, now=now, left_s=_left_of(answer, left_s))
 
 

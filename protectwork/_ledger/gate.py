@@ -51,9 +51,10 @@ class Gate:
         return self.seized
 
     def let_go(self) -> None:
-        """Hold it exclusive no longer."""
-        self.seized = False
-        kernel.unlock(self._exclusive.number)
+        """Hold it exclusive no longer. No system call if it is not held: only the keeper's thread ever seizes it."""
+        if self.seized:
+            kernel.unlock(self._exclusive.number)
+            self.seized = False
 
     def close(self) -> None:
         """Close both descriptors without unlocking (rule 11). Idempotent."""

@@ -72,7 +72,7 @@ class SharedState:
             return self._gate.join()
 
     def leave(self) -> None:
-        """Hold the gate shared no longer: unlocked, not closed (rule 11). Idempotent; one system call."""
+        """Hold the gate shared no longer: unlocked, not closed (rule 11). Idempotent."""
         with suppress(OSError):
             self._gate.leave()
 
@@ -82,7 +82,7 @@ class SharedState:
             return self._gate.seize()
 
     def let_go(self) -> None:
-        """Hold the gate exclusive no longer. Idempotent; one system call."""
+        """Hold the gate exclusive no longer. Idempotent."""
         with suppress(OSError):
             self._gate.let_go()
 

@@ -321,7 +321,7 @@ tell(reason=reason)
 """
     facts = told(directory, program=MOUNTED + program)
     assert not facts["shared"]
-    assert facts["trouble"] == "No space left on device (ENOSPC)"
+    assert "No space left on device (ENOSPC); name a directory" in facts["trouble"]
     assert facts["reason"] == f"{directory}: No space left on device (ENOSPC)"
 
 
@@ -361,7 +361,7 @@ def no_flock(name):
 kernel.hook = no_flock
 tell()
 """
-    assert told(directory, program=program)["trouble"] == "No locks available (ENOLCK)"
+    assert "No locks available (ENOLCK)" in told(directory, program=program)["trouble"]
     assert list((directory / "alive").iterdir()) == []
 
 
@@ -388,7 +388,7 @@ tell(went_on=went_on, alone=alone)
 """
     facts = told(directory, program=program)
     assert facts["went_on"] == ["49", True, True]
-    assert facts["alone"] == "Too many open files (EMFILE)"
+    assert "Too many open files (EMFILE)" in facts["alone"]
     assert facts["shared"], "once there are descriptors again"
 
 
