@@ -1,8 +1,7 @@
 """The keeper: one thread that asks the machine what to do, makes the calls, and tells who waits (EFFECTS).
 
 It decides nothing. One lock stands between it and the threads that hold: it guards the machine, the ledger and the
-waiters, and nothing is called under it that logs, runs a user's code, or
-waits for the network or another process.
+waiters, and nothing is called under it that logs, runs a user's code, or waits for the network or another process.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from protectwork._observers import Mailbox, logger
 from protectwork._pump import pump
 from protectwork._steps import Answered, Call, HoldBegan, Policy, Random, Retire, Send, Start, Tell
 from protectwork._types import Answer, Outcome
+from protectwork._verdict import LINGER_SPREAD
 from protectwork._waiting import NativeAlarm, Waiter, start_thread
 
 __all__ = ["EXIT_S", "Keeper"]
@@ -38,7 +38,6 @@ __all__ = ["EXIT_S", "Keeper"]
 EXIT_S = 2.0  # how long the exit of a process may wait for the release
 _LONGEST_WAIT_S = 30.0  # a missed ring, a suspended machine, a clock that jumped: none hurts for longer
 _OFTEN_ENOUGH_S = 1.0  # looking more often than that costs more than to be rung
-_LINGER_REACH = 1.25  # times the linger: the latest moment of a release
 _POST_EVERY_S = 1.0
 _PAUSE_S = 1.0  # after a fault of our own
 _NO_THREAD = "no thread could be started, so the task is not protected; the next hold tries again"
@@ -86,7 +85,7 @@ class Keeper:
         self.backend = backend
         self.clock = clock
         self.now = clock.now
-        self.linger_reach_s = policy.linger_s * _LINGER_REACH
+        self.linger_reach_s = policy.linger_s * LINGER_SPREAD[1]
         # Who looks at least that often need not be rung by every short job that ends.
         self._longest_wait_s = min(max(self.linger_reach_s, _OFTEN_ENOUGH_S), _LONGEST_WAIT_S)
         self._new_book = partial(Book, policy, random, now=clock.now, off=off, vigilant=vigilant)

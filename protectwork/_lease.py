@@ -48,7 +48,7 @@ from protectwork._steps import (
 from protectwork._types import Answer, Outcome, State
 from protectwork._verdict import LINGER_SPREAD, noted
 
-__all__ = ["Lease"]
+__all__ = ["WATCH_S", "Lease"]
 
 RENEW_AT = (0.45, 0.50)  # of the term
 FOR_OTHERS_AT = 0.55  # of the term: those who work had their chance

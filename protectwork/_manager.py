@@ -157,6 +157,7 @@ class ProtectionManager:
     def status(self) -> Status:
         """A snapshot of what the manager knows. Makes no call and never blocks."""
         keeper = self._keeper
+        elsewhere = keeper.book.in_flight_elsewhere()  # it looks at files, so not under the lock
         with keeper.lock:
             keeper.sweep()
             now = keeper.now()
@@ -165,7 +166,7 @@ class ProtectionManager:
             return Status(
                 state=State.CLOSED if keeper.closed else keeper.lease.state(now),
                 in_flight=len(holds),
-                in_flight_all=len(holds) + keeper.book.in_flight_elsewhere(),
+                in_flight_all=len(holds) + elsewhere,
                 holds=holds,
                 confirmed=keeper.lease.sure(now),
                 expires_at=keeper.expires_at(),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import ceil, inf
 
 from protectwork._backoff import Backoff
-from protectwork._record import DRIFT_S, LANDING_S, Record
+from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, Record
 from protectwork._steps import Demand, Identity, Policy
 from protectwork._types import Answer
 
-__all__ = ["LONGEST_MIN", "Outlook"]
+__all__ = ["Outlook"]
 
-SHORTEST_MIN, LONGEST_MIN = 1, 2880  # minutes that ECS accepts (contract §4)
+SHORTEST_MIN, LONGEST_MIN = 1, int(LONGEST_S // 60)  # minutes that ECS accepts (contract §4)
 HEADROOM = 0.25  # of the lease, beside declared work: equal jobs that follow each other share a lease (see `minutes`)
 
 
@@ -87,7 +87,7 @@ class Outlook:
         ECS grants not for less than the headroom: else each of many equal jobs would ask for itself.
         """
         headroom_s = HEADROOM * self.policy.lease_s
-        most = until + headroom_s > now + LONGEST_MIN * 60.0
+        most = until + headroom_s > now + LONGEST_S
         granted = self.record.granted
         asked_until = granted.asked_until if granted and self.sure(now) else -inf  # not of a lease that is over
         return until - (headroom_s if most else 0.0) > max(self.covered_until, asked_until)

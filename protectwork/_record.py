@@ -17,7 +17,10 @@ from protectwork._pace import Pace
 from protectwork._types import Outcome
 
 __all__ = [
+    "DRIFT_S",
     "LANDING_S",
+    "LONGEST_S",
+    "MOST_CONTAINERS",
     "Granted",
     "Record",
     "Write",
@@ -33,6 +36,9 @@ __all__ = [
 
 LANDING_S = 12.0
 """An ambiguous write may land until that long after it was sent (contract §1)."""
+
+LONGEST_S = 2880 * 60.0
+"""The longest lease that ECS grants (contract §4)."""
 
 MOST_CONTAINERS = 50
 

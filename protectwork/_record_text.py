@@ -10,14 +10,14 @@ from typing import Any
 from protectwork._backoff import Backoff
 from protectwork._governor import MOST_RELEASES, Governor
 from protectwork._pace import CALL_S, LINGER_MOST_S, Pace
-from protectwork._record import LANDING_S, MOST_CONTAINERS, Granted, Record, Write
+from protectwork._record import LANDING_S, LONGEST_S, MOST_CONTAINERS, Granted, Record, Write
 from protectwork._types import Answer, Outcome
 
 __all__ = ["decoded", "encoded"]
 
 _VERSION = 1
 _AHEAD_S = 1.0  # two processors may disagree by less than that on what time it is
-_LONGEST_S = 2880 * 60.0 + _AHEAD_S  # ECS's longest lease: no bound lies further ahead
+_FURTHEST_S = LONGEST_S + _AHEAD_S  # no bound lies further ahead than the longest lease
 _SLOWEST_S = 1.25 * LINGER_MOST_S + 60.0  # longer than any wait between two calls
 _WRITES, _WORDS, _TEXT = 40, 60, 200
 
@@ -113,8 +113,8 @@ def _record(values: Mapping[str, Any], check: _Checks) -> Record:
     if values["v"] != _VERSION:
         raise ValueError(values["v"])
     return Record(
-        settled_sure=check.ahead(values["sure"], _LONGEST_S),
-        settled_maybe=check.ahead_or_never(values["maybe"], _LONGEST_S + LANDING_S),
+        settled_sure=check.ahead(values["sure"], _FURTHEST_S),
+        settled_maybe=check.ahead_or_never(values["maybe"], _FURTHEST_S + LANDING_S),
         writes=tuple(_write(check.many(row, 8), check) for row in check.many(values["writes"], _WRITES)),
         number=int(check.number(values["number"], 0, 2**53)),
         granted=None if values["granted"] is None else _granted(check.many(values["granted"], 4), check),
@@ -134,11 +134,11 @@ def _write(row: list[Any], check: _Checks) -> Write:
         number=int(check.number(number, 0, 2**53)),
         owner=check.text(owner),
         sent_at=check.past(sent_at),
-        term_s=check.number(term_s, 0, _LONGEST_S),
+        term_s=check.number(term_s, 0, _FURTHEST_S),
         clean=check.flag(clean),
         lands_by=None if lands_by is None else check.ahead(lands_by, LANDING_S + _AHEAD_S),
-        over_until=check.ahead_or_never(over_until, _LONGEST_S),
-        under_until=check.ahead(under_until, _LONGEST_S),
+        over_until=check.ahead_or_never(over_until, _FURTHEST_S),
+        under_until=check.ahead(under_until, _FURTHEST_S),
     )
 
 
@@ -146,9 +146,9 @@ def _granted(row: list[Any], check: _Checks) -> Granted:
     sent_at, term_s, asked_until, again_at = row
     return Granted(
         sent_at=check.past(sent_at),
-        term_s=check.number(term_s, -inf, _LONGEST_S),
-        asked_until=check.ahead(asked_until, _LONGEST_S),
-        again_at=check.ahead_or_never(again_at, _LONGEST_S),
+        term_s=check.number(term_s, -inf, _FURTHEST_S),
+        asked_until=check.ahead(asked_until, _FURTHEST_S),
+        again_at=check.ahead_or_never(again_at, _FURTHEST_S),
     )
 
 

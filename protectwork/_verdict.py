@@ -7,14 +7,13 @@ from math import inf
 
 from protectwork import _record
 from protectwork._backoff import Backoff
-from protectwork._record import DRIFT_S, LANDING_S, Granted, Record
+from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, Granted, Record
 from protectwork._steps import Call, Identity, Made, Policy, Random
 from protectwork._types import Answer, Outcome
 
 __all__ = ["LINGER_SPREAD", "noted"]
 
 LINGER_SPREAD = (0.75, 1.25)  # so that a fleet that went idle together is not released together
-LONGEST_S = 2880 * 60.0  # ECS's longest lease (contract §4)
 NEAREST_S = 30.0  # a date nearer than half of ECS's shortest lease tells of a wrong clock of ours, not of ECS
 ASLEEP_S = 60.0  # how often to repeat what an open write of a process that sleeps makes void
 

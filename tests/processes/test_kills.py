@@ -16,7 +16,7 @@ from protectwork.testing.faults import Hang
 
 LINGER_S = 1.0
 SOON_ENOUGH_S = 1.25 * LINGER_S + 3.0
-STORM_S = 8.0 if TIMES == 1 else 20.0 * TIMES
+STORM_S = 20.0 * TIMES
 KILL_EVERY_S = 0.4
 # Some are always at work, or linger: a task that flaps would have no release left when the storm is over.
 JOBS: dict[str, Any] = {"threads": 2, "jobs_s": (0.05, 0.8), "pauses_s": (0.02, 0.6)}
