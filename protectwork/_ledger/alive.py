@@ -15,7 +15,7 @@ from protectwork._ledger.directory import Site
 from protectwork._ledger.layout import ALIVE, make_alive, share
 from protectwork._ledger.trouble import StateError
 
-__all__ = ["Alive"]
+__all__ = ["Alive", "living"]
 
 _OWNER = re.compile(r"[0-9a-f]{12}")
 _MOST_TRIES = 16
@@ -42,21 +42,20 @@ class Alive:
         A file that is not there is that of a dead process, unless ours is gone as well: then somebody has cleaned up
         here, and nothing is known of anybody (rule 10).
         """
-        found = {owner for owner in owners if owner != self.owner and not self._lives(owner)}
+        found = {owner for owner in owners if owner != self.owner and _published(self._directory, owner) is None}
         return found if found and self.linked() else set()
 
     def living(self) -> dict[str, str]:
         """All processes that live, this one included: what each of them has published, one line."""
-        texts = {owner: self._published(owner) for owner in self._owners()}
-        return {owner: text for owner, text in texts.items() if text is not None}
+        return living(self._directory)
 
     def fallen(self) -> set[str]:
         """The dead whose files are still there, whether anybody has ever heard of them or not."""
-        return {owner for owner in self._owners() if owner != self.owner and self._has_fallen(owner)}
+        return {owner for owner in _owners(self._directory) if owner != self.owner and self._has_fallen(owner)}
 
     def bury(self, owner: str) -> None:
         """Remove the file of a dead process; nothing happens if it lives, or if what has its name is no such file."""
-        with suppress(OSError), self._probed(owner) as file:
+        with suppress(OSError), _probed(self._directory, owner) as file:
             if file is not None and owner != self.owner and kernel.lock_shared(file.number):
                 kernel.unlink(_path(owner), at=self._directory.number)
 
@@ -66,6 +65,11 @@ class Alive:
         with suppress(OSError):
             kernel.write(self._file.number, content)
             kernel.truncate(self._file.number, len(content))  # who reads in between stops at the end of the line
+
+    def _has_fallen(self, owner: str) -> bool:
+        with suppress(OSError), _probed(self._directory, owner) as file:
+            return file is not None and kernel.lock_shared(file.number)
+        return False
 
     def linked(self) -> bool:
         """Whether our file is still where it was: a temp cleaner takes that of a living process too."""
@@ -86,44 +90,49 @@ class Alive:
             kernel.unlock(self._file.number)
         self._file.close()
 
-    def _owners(self) -> list[str]:
-        with closing(Descriptor(kernel.open_directory(ALIVE, at=self._directory.number))) as alive:
-            return [name for name in kernel.list_names(alive.number) if _OWNER.fullmatch(name)]
 
-    def _lives(self, owner: str) -> bool:
-        return self._published(owner) is not None
+def living(shared: Descriptor) -> dict[str, str]:
+    """All processes that live in this directory: what each of them has published, one line.
 
-    def _has_fallen(self, owner: str) -> bool:
-        with suppress(OSError), self._probed(owner) as file:
-            return file is not None and kernel.lock_shared(file.number)
-        return False
+    Raises:
+        OSError: There is no directory of alive files, or it cannot be looked into.
+    """
+    texts = {owner: _published(shared, owner) for owner in _owners(shared)}
+    return {owner: text for owner, text in texts.items() if text is not None}
 
-    def _published(self, owner: str) -> str | None:
-        """What a process has published; None if it is dead."""
-        with suppress(OSError), self._probed(owner) as file:
-            if file is None or kernel.lock_shared(file.number):
-                return None
-            return kernel.read(file.number, _READ_BYTES).decode(errors="replace").partition("\n")[0]
-        return ""
 
-    @contextmanager
-    def _probed(self, owner: str) -> Generator[Descriptor | None]:
-        """The alive file of a process, open for a moment; None if there is none, or something else has its name.
+def _owners(shared: Descriptor) -> list[str]:
+    with closing(Descriptor(kernel.open_directory(ALIVE, at=shared.number))) as alive:
+        return [name for name in kernel.list_names(alive.number) if _OWNER.fullmatch(name)]
 
-        Whoever probes holds its lock shared, so that those who probe do not take each other for alive.
-        """
-        if not _OWNER.fullmatch(owner):  # out of a record that somebody else may have written: no name of a file
-            yield None
-            return
-        try:
-            file = Descriptor(kernel.open_to_probe(_path(owner), at=self._directory.number))
-        except OSError as error:
-            if error.errno not in _NO_FILE:
-                raise
-            yield None
-            return
-        with closing(file):
-            yield file if stat.S_ISREG(file.found.st_mode) else None
+
+def _published(shared: Descriptor, owner: str) -> str | None:
+    """What a process has published; None if it is dead, and nothing if it cannot be asked after."""
+    with suppress(OSError), _probed(shared, owner) as file:
+        if file is None or kernel.lock_shared(file.number):
+            return None
+        return kernel.read(file.number, _READ_BYTES).decode(errors="replace").partition("\n")[0]
+    return ""
+
+
+@contextmanager
+def _probed(shared: Descriptor, owner: str) -> Generator[Descriptor | None]:
+    """The alive file of a process, open for a moment; None if there is none, or something else has its name.
+
+    Whoever probes holds its lock shared, so that those who probe do not take each other for alive.
+    """
+    if not _OWNER.fullmatch(owner):  # out of a record that somebody else may have written: no name of a file
+        yield None
+        return
+    try:
+        file = Descriptor(kernel.open_to_probe(_path(owner), at=shared.number))
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        yield None
+        return
+    with closing(file):
+        yield file if stat.S_ISREG(file.found.st_mode) else None
 
 
 def _registered(site: Site) -> tuple[str, Descriptor]:

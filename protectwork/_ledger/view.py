@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from protectwork._ledger import directory, kernel
+from protectwork._ledger.alive import living
 from protectwork._ledger.descriptors import Descriptor
-from protectwork._ledger.layout import ALIVE
 from protectwork._ledger.trouble import ForeignError
 
 __all__ = ["View", "look_in"]
 
-_READ_BYTES = 64 * 1024
 _NOT_YET = "no process of this task has shared its state here yet"
 
 
@@ -90,26 +88,6 @@ def _made(endpoint: str) -> str | None:
 
 def _told(shared: Descriptor) -> tuple[str, ...]:
     """What the living have published."""
-    try:
-        alive = Descriptor(kernel.open_directory(ALIVE, at=shared.number))
-    except FileNotFoundError:  # made a moment ago, or emptied
-        return ()
-    with closing(alive):
-        texts = [_told_by(name, at=alive.number) for name in kernel.list_names(alive.number)]
-    return tuple(text for text in texts if text is not None)
-
-
-def _told_by(name: str, *, at: int) -> str | None:
-    """What one process has published; None if it is dead, or what has the name is no file of a process.
-
-    The lock of a dead process is had for a moment, shared, so that others who ask do not take it for alive.
-    """
-    try:
-        with closing(Descriptor(kernel.open_to_probe(name, at=at))) as file:
-            if not stat.S_ISREG(file.found.st_mode) or kernel.lock_shared(file.number):
-                return None
-            return kernel.read(file.number, _READ_BYTES).decode(errors="replace").partition("\n")[0]
-    except PermissionError:
-        return ""
-    except OSError:
-        return None
+    with suppress(FileNotFoundError):  # made a moment ago, or emptied
+        return tuple(living(shared).values())
+    return ()
