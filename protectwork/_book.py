@@ -178,7 +178,7 @@ class Book:
 
     def in_flight_elsewhere(self) -> int:
         """How many holds the other processes of the task have told of; each does so at most once a second."""
-        told = (text for owner, text in self.state.others().items() if owner != self.state.owner)
+        told = (text for owner, text in self.state.living().items() if owner != self.state.owner)
         return sum(in_flight_of(text) for text in told)
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ class State:
 
     def publish(self, text: str) -> None: ...
 
-    def others(self) -> dict[str, str]:
+    def living(self) -> dict[str, str]:
         return dict.fromkeys(self.commons.alive, "")
 
     def intact(self) -> bool:

@@ -85,7 +85,7 @@ class LoneState:
         """Tell people what this process is doing."""
         self._published = text
 
-    def others(self) -> dict[str, str]:
+    def living(self) -> dict[str, str]:
         """This process alone."""
         return {self.owner: self._published}
 

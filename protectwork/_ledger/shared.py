@@ -27,7 +27,7 @@ class SharedState:
 
     `join`, `seize`, `read` and `commit` raise StateError when the kernel refuses what no other process can be the cause
     of (a full file system, a removed directory, an I/O error): what they were to do has not been done. All others do
-    what they can. Only `dead`, `fallen`, `bury`, `others`, the list that sweeping takes, and a `read` after very many
+    what they can. Only `dead`, `fallen`, `bury`, `living`, the list that sweeping takes, and a `read` after very many
     changes need a new descriptor.
 
     Args:
@@ -124,7 +124,7 @@ class SharedState:
         """Tell people in one line what this process is doing."""
         self._alive.publish(text)
 
-    def others(self) -> dict[str, str]:
+    def living(self) -> dict[str, str]:
         """All living processes, this one included: what each has published."""
         with suppress(OSError):
             return self._alive.living()

@@ -310,7 +310,7 @@ def _others_go_on(victim: Victim) -> None:
         facts.woken = steady_now()
         victim.wake()
         _until(manager, lambda: bool(watched.spans))
-        time.sleep(0.5)  # long enough for what the victim does when it wakes
+        time.sleep(0.5)  # for the harm that the victim might do now that it is awake
         facts.released = steady_now()
     facts.other = watched.end()
     _until(manager, lambda: manager.status().state is State.IDLE)

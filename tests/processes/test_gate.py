@@ -38,11 +38,11 @@ def test_a_killed_process_leaves_the_gate_and_is_dead(directory: Path) -> None:
     with Actor(directory) as victim, Actor(directory) as other:
         victim.ask("state.join()")
         assert other.ask(f"sorted(state.dead(['{victim.owner}', state.owner]))") == []
-        assert set(other.ask("state.others()")) == {victim.owner, other.owner}
+        assert set(other.ask("state.living()")) == {victim.owner, other.owner}
         victim.kill()
         assert other.ask("state.seize()") is True
         assert other.ask(f"sorted(state.dead(['{victim.owner}', state.owner]))") == [victim.owner]
-        assert set(other.ask("state.others()")) == {other.owner}
+        assert set(other.ask("state.living()")) == {other.owner}
         assert other.ask("sorted(state.fallen())") == [victim.owner]
         assert other.ask(f"[state.bury('{victim.owner}'), sorted(state.fallen())]") == [None, []]
 
@@ -53,7 +53,7 @@ def test_a_stopped_process_lives_and_cannot_be_buried(directory: Path) -> None:
         asleep.stopped()
         assert other.ask(f"sorted(state.dead(['{asleep.owner}']))") == []
         other.ask(f"state.bury('{asleep.owner}')")
-        assert set(other.ask("state.others()")) == {asleep.owner, other.owner}
+        assert set(other.ask("state.living()")) == {asleep.owner, other.owner}
         asleep.resume()
         asleep.answer()
         assert asleep.ask("state.intact()") is True
@@ -75,9 +75,9 @@ def test_a_process_that_stops_while_it_asks_who_lives_makes_nobody_look_alive_or
 def test_what_a_process_publishes_the_others_read_also_when_it_grows_shorter(directory: Path) -> None:
     with Actor(directory) as one, Actor(directory) as other:
         one.ask("""state.publish('{"holds": ["a long label"]}')""")
-        assert other.ask("state.others()") == {one.owner: '{"holds": ["a long label"]}', other.owner: ""}
+        assert other.ask("state.living()") == {one.owner: '{"holds": ["a long label"]}', other.owner: ""}
         one.ask("state.publish('{}')")
-        assert other.ask("state.others()")[one.owner] == "{}"
+        assert other.ask("state.living()")[one.owner] == "{}"
 
 
 def test_a_process_stopped_between_two_lines_shows_one_of_them_whole(directory: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_process_stopped_between_two_lines_shows_one_of_them_whole(directory: 
         one.ask("state.publish('the first and longer one')")
         one.tell("[at_call(1, stop), state.publish('second')]")
         one.stopped()
-        assert other.ask("state.others()")[one.owner] == "second"
+        assert other.ask("state.living()")[one.owner] == "second"
 
 
 def test_a_forked_child_that_forgets_its_parent_frees_nothing_of_it(directory: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_forked_child_makes_a_state_of_its_own(directory: Path) -> None:
     with Actor(directory) as parent:
         owners = parent.ask(
             "child(lambda: [state.forget_parent(), (new := open_state(state_dir=directory, endpoint='')).owner, "
-            "sorted(new.others()), new.close()])"
+            "sorted(new.living()), new.close()])"
         )
         assert owners[1] != parent.owner
         assert owners[2] == sorted([owners[1], parent.owner])

@@ -231,7 +231,7 @@ def test_what_is_planted_as_an_alive_file_is_nobody_and_stays(directory: Path, p
         plant(planted, kind, target=public / "nothing")
         before = seen(planted)
         assert actor.ask("sorted(state.dead(['0123456789ab']))") == ["0123456789ab"]
-        assert actor.ask("list(state.others())") == [actor.owner]
+        assert actor.ask("list(state.living())") == [actor.owner]
         assert actor.ask("[sorted(state.fallen()), state.bury('0123456789ab'), state.bury('garbage')]")[0] == []
         assert seen(planted) == before
         assert len(list((directory / "alive").iterdir())) == 4
@@ -259,7 +259,7 @@ def test_two_users_of_one_group_share_a_directory_that_was_made_for_them(public:
         assert other["heads"][1] == [0, "mine"]
         assert root.ask("[state.commit(state.read(), '1') is not None, add(20)]")[0]
         again = told(
-            path, user=NOBODY, program="tell(others=sorted(open_state(state_dir=given, endpoint='').others()))"
+            path, user=NOBODY, program="tell(others=sorted(open_state(state_dir=given, endpoint='').living()))"
         )
         assert again["heads"][0] == [21, "21"]
         assert root.owner in again["others"], "it can ask after a process of the other user"

@@ -75,9 +75,9 @@ class Story:
 def watch(manager: ProtectionManager, agent: FakeAgent, story: Story, stop: threading.Event) -> None:
     """Look again and again whether the manager claims what the agent does not grant."""
     while not stop.wait(0.003):
-        before = agent.now()
-        if manager.status().confirmed and not agent.was_protected(before, before):
-            story.lies.append(f"confirmed at {before}, and the agent says {agent.changes}")
+        before, confirmed, after = agent.now(), manager.status().confirmed, agent.now()
+        if confirmed and not any(agent.was_protected(at, at) for at in (before, after)):
+            story.lies.append(f"confirmed by {after}, and the agent says {agent.changes}")
 
 
 def tell(fault: Fault) -> Story:

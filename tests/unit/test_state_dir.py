@@ -237,7 +237,7 @@ def test_with_no_descriptor_left_a_state_that_is_open_goes_on(directory: Path) -
             head = state.commit(head, f"text {number}") or head
         assert state.read() == Head(19, "text 19")
         assert (state.join(), state.intact()) == (True, True)
-        assert (state.dead(["0123456789ab"]), state.fallen(), state.others()) == (set(), set(), {}), "nothing is known"
+        assert (state.dead(["0123456789ab"]), state.fallen(), state.living()) == (set(), set(), {}), "nothing is known"
 
 
 def test_a_file_that_our_number_was_given_to_is_not_closed(directory: Path, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_after_it_was_closed_nothing_of_it_works_and_nothing_breaks(directory: P
         state.leave()
         state.let_go()
         state.publish("text")
-        assert (state.dead(["0123456789ab"]), state.others(), state.intact()) == (set(), {}, False)
+        assert (state.dead(["0123456789ab"]), state.living(), state.intact()) == (set(), {}, False)
 
 
 @pytest.mark.parametrize("gone", ["state", "record", "alive"])
@@ -318,7 +318,7 @@ def test_one_process_alone_behaves_like_one_that_shares(directory: Path) -> None
             one.let_go()
             assert (one.seize(), one.seize(), one.let_go(), one.join(), one.join()) == (True, True, None, True, True)
             one.publish("{}")
-            assert one.others() == {one.owner: "{}"}
+            assert one.living() == {one.owner: "{}"}
             assert one.dead([one.owner, "0123456789ab"]) == {"0123456789ab"}
             assert (one.fallen(), one.bury("0123456789ab"), one.intact(), one.foreign) == (set(), None, True, False)
             assert one.trouble is None
