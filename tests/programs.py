@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_BOUND_S = 30.0
+_BOUND_S = 60.0
+_LAST_WORDS_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,14 @@ class Done:
         return self.out.splitlines()
 
 
-def run(program: str | Path, *arguments: str, cwd: Path | None = None, measured: bool = True, **environ: str) -> Done:
+def run(
+    program: str | Path,
+    *arguments: str,
+    cwd: Path | None = None,
+    measured: bool = True,
+    bound_s: float = _BOUND_S,
+    **environ: str,
+) -> Done:
     """Run a program, its text or its file; it and whatever it forked are gone afterwards.
 
     Coverage does not measure it if `measured` is false: its tracer has locks of its own, which a fork storm leaves
@@ -47,7 +55,7 @@ def run(program: str | Path, *arguments: str, cwd: Path | None = None, measured:
         start_new_session=True,
     )
     try:
-        out, err = _communicate(process)
+        out, err = _communicate(process, bound_s)
         ended = time.monotonic()
     finally:
         with suppress(ProcessLookupError):
@@ -56,10 +64,14 @@ def run(program: str | Path, *arguments: str, cwd: Path | None = None, measured:
     return Done(code=process.returncode, out=out, err=err, ended=ended)
 
 
-def _communicate(process: subprocess.Popen[str]) -> tuple[str, str]:
+def _communicate(process: subprocess.Popen[str], bound_s: float) -> tuple[str, str]:
     try:
-        return process.communicate(timeout=_BOUND_S)
+        return process.communicate(timeout=bound_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGABRT)  # faulthandler tells where each of its threads is
+        with suppress(subprocess.TimeoutExpired):  # one that is stopped hears nothing, and keeps the pipes
+            process.communicate(timeout=_LAST_WORDS_S)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
-        raise AssertionError(f"it did not end within {_BOUND_S:g} s\n{out}\n{err}") from None
+        raise AssertionError(f"it did not end within {bound_s:g} s\n{out}\n{err}") from None

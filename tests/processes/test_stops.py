@@ -21,6 +21,7 @@ from protectwork.testing import FakeAgent, faults
 
 MARGIN_S = 4.0  # for want of a processor; who is really held up here is so for ever, since nobody wakes the other
 INTERPRETERS = 2
+BOUND_S = 180.0
 FEWEST = {"open": 40, "get": 15, "acquire": 2, "enable": 18, "release": 3, "disable": 18}
 """How many places an action must have at least: fewer, and the seam has come loose."""
 
@@ -61,9 +62,8 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def told(kind: str, scenes: list[Scene]) -> list[Facts]:
     """What became of these, played by one interpreter."""
     program, tests = Path(seams.__file__), Path(programs.__file__).parent
-    done = programs.run(
-        program, kind, json.dumps([asdict(scene) for scene in scenes]), measured=False, PYTHONPATH=str(tests)
-    )
+    told = json.dumps([asdict(scene) for scene in scenes])
+    done = programs.run(program, kind, told, measured=False, bound_s=BOUND_S, PYTHONPATH=str(tests))
     assert done.code == 0, done.err  # on a busy machine some process may say that it has been stopped
     every = [Facts(**{**facts, "scene": Scene(**facts["scene"])}) for facts in map(json.loads, done.lines)]
     for facts in every:
