@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, Protocol, Self
+from uuid import uuid4
 
 from protectwork._clock import Clock
 from protectwork._errors import SettingsError
@@ -66,18 +67,19 @@ class FakeAgent:
             run_my_worker(env=agent.environ())
             assert agent.was_protected(start, end)
 
-    The endpoint ids are ``good``; ``orphan``, whose task is gone; ``nocreds``, whose task has no role; and whatever
-    is added to `endpoints`. Its times are seconds of CLOCK_BOOTTIME, where there is one (see `now`).
+    The endpoint ids are that of `uri`, drawn anew for each agent; ``good``, for the same task; ``orphan``, whose task
+    is gone; ``nocreds``, whose task has no role; and whatever is added to `endpoints`. Its times are seconds of
+    CLOCK_BOOTTIME, where there is one (see `now`).
 
     Args:
-        task: The task behind ``good``, where other fakes share it.
+        task: The task behind `uri` and ``good``, where other fakes share it.
         clock: What its time runs with, instead of the machine's clock; not together with a task, which has a time.
         port: The port on 127.0.0.1; 0 for a free one.
         delay_scale: What every delay is multiplied by; 0 for none. Delays are waited in real time.
         server: What listens; the standard library's server by default.
 
     Attributes:
-        task: The task behind ``good``.
+        task: The task behind `uri` and ``good``.
         time: The time at ECS.
         endpoints: What is behind each endpoint id.
         port: The port.
@@ -97,8 +99,11 @@ class FakeAgent:
         self.task = task or FakeTask(time=EcsTime(clock))
         self.time = self.task.time
         without_role = FakeTask(f"{self.task.arn.rpartition('/')[0]}/{'0' * 32}", time=self.time)
+        # No other task ever has the same id: what is left of an earlier agent's task is not taken for this one's.
+        self._own = "good" if port else uuid4().hex
         self.endpoints = {
             "good": Endpoint(task=self.task),
+            self._own: Endpoint(task=self.task),
             "orphan": Endpoint(task=None),
             "nocreds": Endpoint(task=without_role, credentials=False),
         }
@@ -128,15 +133,15 @@ class FakeAgent:
 
     @property
     def uri(self) -> str:
-        """The value of ``ECS_AGENT_URI`` for the container of ``good``."""
-        return self.uri_of("good")
+        """The value of ``ECS_AGENT_URI`` for a container of the task: with the id ``good`` if a port was given."""
+        return self.uri_of(self._own)
 
     def uri_of(self, endpoint: str) -> str:
         """The value of ``ECS_AGENT_URI`` for the container with that endpoint id."""
         return f"http://127.0.0.1:{self.port}/api/{endpoint}"
 
     def environ(self) -> dict[str, str]:
-        """What the agent puts into the environment of the container of ``good``."""
+        """What the agent puts into the environment of a container of the task."""
         return {"ECS_AGENT_URI": self.uri}
 
     # -- what goes wrong

@@ -24,7 +24,7 @@ def running(*options):
     with subprocess.Popen([*FAKE_AGENT, *options], stdout=pipe, stderr=pipe, text=True) as process:
         try:
             export = re.fullmatch(
-                r"export ECS_AGENT_URI=(http://127\.0\.0\.1:\d+/api/good)\n", process.stdout.readline()
+                r"export ECS_AGENT_URI=(http://127\.0\.0\.1:\d+/api/\w+)\n", process.stdout.readline()
             )
             assert export
             yield process, AgentBackend(export[1])

@@ -11,6 +11,8 @@ import pytest
 
 from protectwork._clock import steady_now
 from protectwork._errors import SettingsError
+from protectwork._types import Outcome
+from protectwork.backends.agent import AgentBackend
 from protectwork.testing import Call, Endpoint, FakeAgent, FakeClock, FakeTask
 from protectwork.testing.faults import Refuse, Throttle
 
@@ -136,7 +138,15 @@ def test_a_task_brings_its_own_time(agent: FakeAgent, fake_clock: FakeClock):
 
 
 def test_the_environment_of_a_container_leads_to_it(agent: FakeAgent):
-    assert agent.environ() == {"ECS_AGENT_URI": f"http://127.0.0.1:{agent.port}/api/good"}
+    assert agent.environ() == {"ECS_AGENT_URI": agent.uri}
+    backend = AgentBackend(agent.uri)
+    assert backend.enable(60).outcome is Outcome.CONFIRMED
+    assert AgentBackend(agent.uri_of("good")).get().protected
+
+
+def test_no_two_agents_have_the_same_endpoint_even_at_one_port(agent: FakeAgent) -> None:
+    with FakeAgent() as other:
+        assert agent.uri.rpartition("/")[2] != other.uri.rpartition("/")[2]
 
 
 # -- time
