@@ -67,6 +67,11 @@ class Hold:
         return self.began_at < self._keeper.sure_until <= self._keeper.now()
 
     @property
+    def waiting(self) -> bool:
+        """This hold is in flight, and ECS has yet to say whether it protects the task; see `acquire(timeout=)`."""
+        return self.began_at != inf and self._keeper.still_waits()
+
+    @property
     def expires_at(self) -> datetime | None:
         """When the lease ends as far as we know (aware, UTC); None while it is not confirmed."""
         return self._keeper.expires_at() if self.confirmed else None
@@ -150,8 +155,19 @@ class Hold:
                 self._wait(waiter, wait_s)
             elif wait_s is not None:
                 self._keeper.once(_NEVER_WAITS)
-            self._require(remedy=None if waiter else _USE_ASYNC)
+            self.require(remedy=None if waiter else _USE_ASYNC)
         except BaseException as error:  # an interrupt or the refusal: the work does not start, so nothing is in flight
+            self.__exit__(type(error), error, None)
+            raise
+
+    def admit_within(self, most_s: float) -> None:
+        """Ask the keeper, wait for `most_s` at most, and leave it to the caller what comes of it."""
+        try:
+            waiter = blocking_waiter() if most_s > 0 else None
+            wait_s = self._keeper.hold_began(self, waiter)
+            if wait_s is not None and waiter:
+                self._wait(waiter, min(wait_s, most_s))
+        except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
 
@@ -171,12 +187,18 @@ class Hold:
                     await waiter.wait(wait_s)
                 finally:
                     self._keeper.forget(waiter)
-            self._require()
+            self.require()
         except BaseException as error:  # cancelled, say: the count has to be right all the same
             self.__exit__(type(error), error, None)
             raise
 
-    def _require(self, *, remedy: str | None = None) -> None:
+    def require(self, *, remedy: str | None = None) -> None:
+        """Raise if this hold insists on protection and the task has none; it stays in flight.
+
+        Raises:
+            ProtectionRefusedError: ECS refuses.
+            ProtectionUnavailableError: ECS could not be asked, or has not answered yet.
+        """
         if not self._raises or (answer := self._keeper.unprotected_because()) is None:
             return
         kind = ProtectionRefusedError if answer.outcome is Outcome.REFUSED else ProtectionUnavailableError

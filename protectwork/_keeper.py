@@ -159,6 +159,17 @@ class Keeper:
             self._tell_of_no_thread()
         return None if waits_until is None else waits_until - now
 
+    def still_waits(self) -> bool:
+        """Whether a hold that is not confirmed has something to wait for."""
+        with self.lock:
+            return self._running and not self.closed and self.lease.waits_until(self.now()) is not None
+
+    @property
+    def trouble(self) -> Answer | None:
+        """Why the task could not be protected the last time; None once it could."""
+        with self.lock:
+            return self.lease.trouble
+
     def unprotected_because(self) -> Answer | None:
         """Why work must not start that insists on protection; None when it may."""
         with self.lock:

@@ -21,7 +21,7 @@ from protectwork._observers import LoggingObserver, Observers, logger
 from protectwork._settings import OnUnprotected, Settings, seconds
 from protectwork._steps import Policy
 from protectwork._terms import Terms, check_observer, check_on_lost, check_parts, clean_label, duration_s, insists
-from protectwork._types import HoldStatus, Seconds, State, Status
+from protectwork._types import Answer, HoldStatus, Seconds, State, Status
 from protectwork._waiting import SystemClock, blocking_waiter
 from protectwork.backends import choose_backend
 from protectwork.backends.null import NullBackend
@@ -123,14 +123,21 @@ class ProtectionManager:
         max_duration: Seconds | None = None,
         on_unprotected: OnUnprotected | None = None,
         on_lost: Callable[[Hold], object] | None = None,
+        timeout: Seconds | None = None,
     ) -> Hold:
         """Begin a hold that `Hold.release` ends: for pairs of hooks, where ``with`` cannot be used.
 
-        Blocks as entering ``with protect(...)`` does, and takes the same arguments.
+        Takes the arguments of `protect`, and blocks as entering ``with protect(...)`` does; with a `timeout`, in
+        seconds or as a timedelta, for no longer than that, and not at all with 0. It then raises nothing either: as
+        long as the hold is `Hold.waiting` ECS has not said, and after that `Hold.require` tells.
         """
-        return self.protect(
-            label, max_duration=max_duration, on_unprotected=on_unprotected, on_lost=on_lost
-        ).__enter__()
+        hold = self.protect(label, max_duration=max_duration, on_unprotected=on_unprotected, on_lost=on_lost)
+        if timeout is None:
+            return hold.__enter__()
+        most_s = seconds("timeout", timeout, low_s=0, high_s=threading.TIMEOUT_MAX)
+        if not hold.begin():
+            hold.admit_within(most_s)
+        return hold
 
     @overload
     def protected(self, wrapped: Decorable, /) -> Decorable: ...
@@ -153,6 +160,16 @@ class ProtectionManager:
     def start(self) -> None:
         """Start before there is work, and release what an earlier container may have left behind; for adapters."""
         self._keeper.start()
+
+    @property
+    def confirmed(self) -> bool:
+        """ECS is known to protect the task now. Never blocks."""
+        return self._keeper.now() < self._keeper.sure_until
+
+    @property
+    def trouble(self) -> Answer | None:
+        """Why the task could not be protected the last time it was asked for; None once it could. Never blocks."""
+        return self._keeper.trouble
 
     def status(self) -> Status:
         """A snapshot of what the manager knows. Makes no call and never blocks."""

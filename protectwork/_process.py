@@ -21,7 +21,7 @@ from protectwork._types import Seconds
 from protectwork._waiting import SystemClock
 from protectwork.backends.null import NullBackend
 
-__all__ = ["configure", "get_manager", "protect", "protected", "reset_manager"]
+__all__ = ["configure", "configure_for_framework", "get_manager", "protect", "protected", "reset_manager"]
 
 
 class _Process:
@@ -32,6 +32,7 @@ class _Process:
         self.backend: Backend | None = None
         self.settings: Settings | None = None
         self.overrides: dict[str, Any] = {}
+        self.defaults: dict[str, Any] = {}
         self.forget_parent()
         forgets_on_fork(self)
 
@@ -53,7 +54,7 @@ class _Process:
 
     def _built(self, words: list[tuple[int, str]]) -> ProtectionManager:
         try:
-            settings = self.settings or Settings.from_env(os.environ, **self.overrides)
+            settings = self.settings or Settings.from_env(os.environ, **{**self.defaults, **self.overrides})
             backend = backend_for(settings, os.environ, SystemClock()) if self.backend is None else self.backend
         except SettingsError as error:  # a bad environment must not break the job: it is told, and nothing is protected
             words.append((logging.ERROR, f"protection is off: {error}"))
@@ -107,11 +108,28 @@ def configure(
         _process.backend, _process.settings, _process.overrides = backend, settings, overrides
 
 
+def configure_for_framework(**settings: Any) -> bool:
+    """Set up the process's own manager by a framework's configuration: below `configure`, above the environment.
+
+    Returns:
+        Whether they are in force from now on; not if the manager is in use already.
+
+    Raises:
+        SettingsError: One is outside its rule.
+    """
+    Settings.from_env({}, **settings)
+    with _process.lock:
+        if _process.manager is not None:
+            return False
+        _process.defaults = settings
+    return True
+
+
 def reset_manager() -> None:
     """Close the process's own manager and forget it and what `configure` said; for tests. Blocks for at most 2 s."""
     with _process.lock:
         manager, _process.manager = _process.manager, None
-        _process.backend, _process.settings, _process.overrides = None, None, {}
+        _process.backend, _process.settings, _process.overrides, _process.defaults = None, None, {}, {}
     if manager:
         manager.close()
 

@@ -14,7 +14,7 @@ from hatchling.builders.wheel import WheelBuilder
 import protectwork
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["protectwork"]
+FOLDERS = {"protectwork": ROOT / "protectwork", "protectwork_celery": ROOT / "integrations/protectwork_celery"}
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +30,19 @@ def metadata(wheel) -> Message:
 
 
 def sources() -> set[str]:
-    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
-    return {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+    files = (path for folder in FOLDERS.values() for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+    return {name.removeprefix("integrations/") for name in named}
 
 
 def test_the_wheel_holds_what_the_folders_hold_and_nothing_else(wheel):
     shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert shipped == sources()
-    assert "protectwork/py.typed" in shipped
+    assert {f"{package}/py.typed" for package in FOLDERS} <= shipped
 
 
 def test_the_wheel_has_no_top_level_name_but_the_packages(wheel):
-    assert {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" not in name} == set(PACKAGES)
+    assert {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" not in name} == set(FOLDERS)
 
 
 def test_the_wheel_holds_the_license(wheel):

@@ -1,0 +1,131 @@
+"""What of Celery this adapter stands on, in one place; the rest of the adapter sees only these names and types."""
+
+# pyright: reportMissingTypeStubs=false
+# Celery has no types: what of it is used is given one here.
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
+from logging import getLogger
+from typing import Any, Protocol, cast
+
+try:
+    import celery
+except ImportError as error:
+    raise ImportError("protectwork_celery needs Celery: pip install 'protectwork[celery]'") from error
+
+__all__ = [
+    "App",
+    "Bootstep",
+    "Consumer",
+    "Job",
+    "Request",
+    "State",
+    "app_of",
+    "inspect_command",
+    "is_closing",
+    "logger",
+    "require_version",
+    "signals",
+    "worker_state",
+]
+
+logger = getLogger("protectwork")
+
+signals: Any = import_module("celery.signals")
+Bootstep: Any = import_module("celery.bootsteps").StartStopStep
+
+_OLDEST = (5, 4)
+
+
+class App(Protocol):
+    """A Celery application."""
+
+    conf: Any
+    namespace: str | None
+    tasks: Mapping[str, Job]
+    steps: Mapping[str, set[Any]]
+
+
+class Job(Protocol):
+    """What Celery calls a task: a registered function."""
+
+    name: str
+    acks_late: bool
+    time_limit: float | None
+    soft_time_limit: float | None
+    request: Any
+
+
+class Request(Protocol):
+    """One message that a worker has taken, on its way to the pool and until its end."""
+
+    id: str
+    name: str
+    task: Job
+    time_limits: tuple[float | None, float | None]
+    worker_pid: int | None
+
+    def reject(self, requeue: bool = ...) -> None:  # noqa: FBT001 - Celery's own
+        """Give the message back."""
+        ...
+
+
+class Consumer(Protocol):
+    """The part of a worker that takes messages."""
+
+    app: App
+    blueprint: Any
+    connection: Any
+    controller: Any
+    on_task_request: Callable[[Request], object]
+    task_consumer: Any
+
+    def call_soon(self, act: Callable[..., object], *arguments: object) -> object:
+        """Have it done on the consumer's own thread."""
+        ...
+
+
+class State(Protocol):
+    """Which requests a worker has; only their number and whether one is among them can be asked from any thread."""
+
+    reserved_requests: Collection[Request]
+    active_requests: Collection[Request]
+    task_ready: Callable[[Request], None]
+
+
+def require_version() -> None:
+    """Refuse a Celery whose hooks differ.
+
+    Raises:
+        ImportError: It is too old.
+    """
+    found: str = celery.__version__
+    if tuple(int(number) for number in re.findall(r"\d+", found)[:2]) < _OLDEST:
+        raise ImportError(f"protectwork_celery needs Celery 5.4 or later, got {found}: pip install -U 'celery>=5.4,<6'")
+
+
+def worker_state() -> State:
+    """What this worker knows of its requests."""
+    return cast("State", import_module("celery.worker.state"))  # half of Celery, and only a worker needs it
+
+
+def inspect_command() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The decorator of a command of ``celery inspect``."""
+    decorator: Callable[[Callable[..., Any]], Callable[..., Any]] = import_module(
+        "celery.worker.control"
+    ).inspect_command()
+    return decorator
+
+
+def is_closing(consumer: Consumer) -> bool:
+    """Whether the worker is going down, rather than connecting again."""
+    return bool(consumer.blueprint.state != import_module("celery.bootsteps").RUN)
+
+
+def app_of(app: object) -> App | None:
+    """The application itself, also behind `celery.current_app`; None if it is none."""
+    found = getattr(app, "_get_current_object", lambda: app)()
+    return cast("App", found) if isinstance(found, celery.Celery) else None

@@ -1,0 +1,160 @@
+"""The holds of a worker's requests: each lasts from the door until nothing of the request can run any more."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from _thread import RLock
+from time import monotonic
+from typing import Any
+
+from protectwork import Hold, ProtectionManager
+from protectwork_celery._celery import Job, Request, State
+
+__all__ = ["Run", "Runs"]
+
+_LONGEST_WORK_S = 48 * 3600.0  # no lease is longer; longer work is renewed
+_SHORTEST_WORK_S = 0.001
+_SOME = 32  # so many holds may stand before a look whether some are over is worth its time
+_OUTLIVES_S = 60.0  # how long a job may live on after its worker has written it off
+
+
+class Run:
+    """One request and its hold.
+
+    Attributes:
+        request: Celery counts by weak references, so this must not keep the request alive; None once it is gone.
+        handed: It has been handed to the pool; before that it cannot be over.
+        running: Its body runs in this process, and `task_postrun` will tell of its end.
+    """
+
+    __slots__ = ("_gone_at", "handed", "hold", "id", "request", "running")
+
+    def __init__(self, request: Request, hold: Hold) -> None:
+        self.id = request.id
+        self.request = weakref.ref(request)
+        self.hold = hold
+        self.handed = self.running = False
+        self._gone_at: float | None = None
+
+    def is_over(self, state: State, now: float) -> bool:
+        """Whether nothing of it can run any more, as far as the worker knows.
+
+        The worker's own state is right through every death of a child, where events would be counted twice or never.
+        """
+        if self.running or not self.handed:
+            return False
+        request = self.request()
+        if request is None:
+            return True
+        if request in state.reserved_requests or request in state.active_requests:
+            self._gone_at = None
+            return False
+        if self._gone_at is None:
+            self._gone_at = now
+        return now - self._gone_at > _OUTLIVES_S or not _lives_on(request)
+
+
+class Runs:
+    """All that the worker has been handed and that is not over. Every method is safe in any thread."""
+
+    def __init__(self, manager: ProtectionManager, state: State) -> None:
+        self._manager, self._state = manager, state
+        self._pid = os.getpid()
+        self._lock = RLock()  # guards what follows; native, so that the thread that watches can take it under gevent
+        self._runs: dict[Run, None] = {}
+        self._waiting: dict[str, list[Run]] = {}  # by the id of the request: no body runs yet
+        self._running: dict[int, Run] = {}  # by the context of the run: one id may run twice at once
+        self._enough = _SOME
+
+    def begin(self, request: Request, *, timeout_s: float) -> Run:
+        """Have the task protected for this request; blocks for at most `timeout_s`."""
+        hold = self._manager.acquire(
+            f"{request.name}[{request.id}]", max_duration=_max_duration_s(request), timeout=timeout_s
+        )
+        run = Run(request, hold)
+        with self._lock:
+            self._runs[run] = None
+            self._waiting.setdefault(request.id, []).append(run)
+            crowded = len(self._runs) > self._enough
+        if crowded:
+            self.sweep()
+            self._enough = _SOME + 2 * len(self._runs)
+        return run
+
+    def end(self, run: Run) -> None:
+        """Nothing of it runs any more, or it never will. Idempotent."""
+        run.hold.release()
+        with self._lock:
+            self._runs.pop(run, None)
+            self._forget_waiting(run)
+
+    def sweep(self) -> None:
+        """End what is over."""
+        now = monotonic()
+        for run in self._all():
+            if run.is_over(self._state, now):
+                self.end(run)
+
+    def end_all(self) -> None:
+        """This process ends, and with it whatever it runs; only children may outlive it."""
+        for run in self._all():
+            request = run.request()
+            if request is None or not _lives(request.worker_pid):
+                self.end(run)
+
+    def on_prerun(self, *, task_id: str, task: Job, **_: Any) -> None:
+        """A body is about to start in this process; in prefork pools that is not where it starts."""
+        if os.getpid() != self._pid or task.request.is_eager:
+            return
+        with self._lock:
+            if waiting := self._waiting.get(task_id):
+                run = waiting[0]
+                run.running = True
+                self._running[id(task.request)] = run
+                self._forget_waiting(run)
+
+    def on_postrun(self, *, task: Job, **_: Any) -> None:
+        """A body has ended in this process, however it did."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            run = self._running.pop(id(task.request), None)
+        if run:
+            self.end(run)
+
+    def _all(self) -> list[Run]:
+        with self._lock:
+            return list(self._runs)
+
+    def _forget_waiting(self, run: Run) -> None:
+        waiting = self._waiting.get(run.id, [])
+        if run in waiting:
+            waiting.remove(run)
+        if not waiting:
+            self._waiting.pop(run.id, None)
+
+
+def _max_duration_s(request: Request) -> float | None:
+    """Its time limit: the hard one, else the soft one."""
+    hard, soft = request.time_limits
+    limit = hard or request.task.time_limit or soft or request.task.soft_time_limit
+    return min(max(float(limit), _SHORTEST_WORK_S), _LONGEST_WORK_S) if limit else None
+
+
+def _lives_on(request: Request) -> bool:
+    """Whether the child still works on a request that its worker has written off: one that was revoked, say."""
+    result = getattr(request, "_apply_result", None)
+    result = result and result()
+    ready = getattr(result, "ready", None)
+    return ready is not None and not ready() and _lives(request.worker_pid)
+
+
+def _lives(pid: int | None) -> bool:
+    """Whether that child process lives, a zombie not counted."""
+    if pid is None or pid == os.getpid():
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except OSError:  # not, or no longer, a child of this process
+        return False

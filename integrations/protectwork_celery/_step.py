@@ -1,0 +1,112 @@
+"""The bootstep: what joins the parts to a worker, and follows it through its life."""
+
+from __future__ import annotations
+
+import atexit
+from typing import Any, cast
+
+from protectwork import ProtectionManager, State, get_manager
+from protectwork.adapters import Pause, Watch, configure_for_framework
+from protectwork_celery._advice import advise
+from protectwork_celery._celery import Bootstep, Consumer, is_closing, logger, signals, worker_state
+from protectwork_celery._door import Door
+from protectwork_celery._install import options_of
+from protectwork_celery._intake import Intake
+from protectwork_celery._options import Options, configured_settings
+from protectwork_celery._runs import Runs
+
+__all__ = ["ProtectionStep"]
+
+_LOOK_EVERY_S = 1.0
+_LOOK_SOON_S = 0.01  # while requests stand aside
+_STOPPING = "the Celery worker is stopping"
+
+
+class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
+    """Protects what the worker of its consumer runs; outside ECS, nothing at all."""
+
+    name = "protectwork"
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)  # pyright: ignore[reportUnknownMemberType]
+        consumer = cast("Consumer", parent)
+        self._options = options_of(consumer.app).completed(consumer.app)
+        self.manager = _manager_of(self._options, consumer)
+        self.enabled = self.manager.status().state is not State.OFF
+        if self.enabled:
+            self._join(consumer)
+
+    def _join(self, consumer: Consumer) -> None:
+        settings, state = self.manager.settings, worker_state()
+        refused = self._options.when_refused or settings.when_refused or "run"
+        self._pause = Pause(
+            self.manager,
+            when_refused=refused == "pause",
+            when_unprotected=settings.on_unprotected == "raise",
+        )
+        self._consumer = consumer
+        self._runs = Runs(self.manager, state)
+        self._intake = Intake(consumer, self.manager)
+        self._watch = Watch(self._look, name="celery")
+        self._door = Door(
+            hand_over=consumer.on_task_request,
+            runs=self._runs,
+            intake=self._intake,
+            state=state,
+            deserves=self._options.deserves,
+            on_refused=self._pause.look,
+            on_aside=self._watch.ring,
+        )
+        consumer.on_task_request = self._door
+
+    def start(self, parent: Any) -> None:
+        """Celery has connected, for the first time or again."""
+        signals.task_prerun.connect(self._runs.on_prerun, weak=False, dispatch_uid=id(self))
+        signals.task_postrun.connect(self._runs.on_postrun, weak=False, dispatch_uid=id(self))
+        atexit.register(self._runs.end_all)
+        advise(parent, self._options)
+        self.manager.start()
+        self._intake.begin_anew()
+        self._watch.start()
+
+    def stop(self, parent: Any) -> None:
+        """Celery goes down, or its connection is gone. Jobs still run: nothing is released here."""
+        if is_closing(parent):
+            self.manager.admission.close(_STOPPING)
+            self._door.give_back_all()
+        else:
+            self._door.forget_all()
+
+    def shutdown(self, _parent: Any) -> None:
+        """The pool has ended."""
+        self._watch.stop()
+        self._pause.end()
+        self._runs.sweep()
+        self._runs.end_all()
+        signals.task_prerun.disconnect(dispatch_uid=id(self))
+        signals.task_postrun.disconnect(dispatch_uid=id(self))
+        atexit.unregister(self._runs.end_all)
+        self.manager.admission.reopen(_STOPPING)
+
+    def _look(self) -> float:
+        """What the thread beside does; Celery's own timers stand still while it shuts down."""
+        self._runs.sweep()
+        self._pause.look()
+        self._intake.look()
+        if self._door.is_settled():
+            self._consumer.call_soon(self._door.open)
+        return _LOOK_SOON_S if self._door.has_some_aside else _LOOK_EVERY_S
+
+
+def _manager_of(options: Options, consumer: Consumer) -> ProtectionManager:
+    if options.manager:
+        return options.manager
+    settings = configured_settings(consumer.app)
+    if settings and not configure_for_framework(**settings):
+        logger.warning(
+            "protectwork_%s of the Celery configuration come too late: protectwork is in use already;"
+            " call protectwork.configure() before",
+            ", protectwork_".join(settings),
+        )
+    return get_manager()

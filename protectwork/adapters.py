@@ -1,0 +1,124 @@
+"""What adapters need beside a manager: a thread that looks, the pause while ECS refuses, a framework's settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from protectwork._forks import forgets_on_fork
+from protectwork._hold import Hold
+from protectwork._manager import ProtectionManager
+from protectwork._observers import logger
+from protectwork._process import configure_for_framework
+from protectwork._types import Outcome
+from protectwork._waiting import NativeAlarm, start_thread
+
+__all__ = ["Pause", "Watch", "configure_for_framework"]
+
+
+class Watch:
+    """A thread that looks at something once in a while: native even under gevent and eventlet, where others starve.
+
+    A look that raises is told once, and the next one comes all the same. A forked child has no such thread.
+
+    Args:
+        look: What it does; returns after how many seconds it is to look again.
+        name: What it is called, after ``protectwork-``.
+    """
+
+    def __init__(self, look: Callable[[], float], *, name: str) -> None:
+        self._look, self._name = look, name
+        self.forget_parent()
+        forgets_on_fork(self)
+
+    def forget_parent(self) -> None:
+        """Begin with no thread."""
+        self._alarm, self._ended = NativeAlarm(), NativeAlarm()
+        self._stopped, self._running, self._told = False, False, False
+
+    def start(self) -> None:
+        """Start looking; a second start is a no-op. Where no thread can be started, the next start tries again."""
+        if not self._running:
+            self._stopped, self._running = False, True
+            try:
+                start_thread(self._run, name=f"protectwork-{self._name}")
+            except RuntimeError:  # a limit, or the interpreter's exit
+                self._running = False
+
+    def ring(self) -> None:
+        """Have it look soon. Never blocks; any thread may call it."""
+        self._alarm.ring()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """End the thread; blocks until its look is over, for at most `timeout_s`. It may be started again."""
+        self._stopped = True
+        self._alarm.ring()
+        if self._running:
+            self._ended.wait(timeout_s)
+
+    def _run(self) -> None:
+        pid = os.getpid()
+        while not self._stopped and os.getpid() == pid:
+            try:
+                pause_s = self._look()
+            except Exception:  # noqa: BLE001 - what is looked at may be anybody's: the next look may do better
+                pause_s = 1.0
+                self._complain()
+            self._alarm.wait(pause_s)
+        self._running = False
+        self._ended.ring()
+
+    def _complain(self) -> None:
+        if not self._told:
+            self._told = True
+            with suppress(Exception):
+                logger.exception("a fault in the thread protectwork-%s; it goes on", self._name)
+
+
+class Pause:
+    """Keeps admission closed while the task cannot be protected, and has ECS asked again meanwhile.
+
+    ECS is asked only while something is in flight. When nothing is, a hold of its own asks, as often as the lease
+    machine allows, and for no longer than it takes: so the worker that waits for work again finds out when it may.
+
+    Args:
+        manager: Whose admission it is.
+        when_refused: A refusal closes it.
+        when_unprotected: Whatever leaves the task unprotected closes it.
+    """
+
+    REASON = "ECS does not protect this task"
+
+    def __init__(self, manager: ProtectionManager, *, when_refused: bool, when_unprotected: bool) -> None:
+        self._manager = manager
+        self._when_refused, self._when_unprotected = when_refused, when_unprotected
+        self._asking: Hold | None = None
+
+    def look(self) -> None:
+        """Close or open admission by what ECS said last; to be called about once a second. Never blocks."""
+        admission = self._manager.admission
+        if self._closes():
+            admission.close(self.REASON)
+        elif self.REASON in admission.reasons and self._manager.trouble is None:
+            admission.reopen(self.REASON)
+        self._ask(wanted=admission.reasons == (self.REASON,))
+
+    def end(self) -> None:
+        """Leave admission as it is without this."""
+        self._ask(wanted=False)
+        self._manager.admission.reopen(self.REASON)
+
+    def _closes(self) -> bool:
+        trouble = self._manager.trouble
+        if trouble is None:
+            return False
+        refused = self._when_refused and trouble.outcome is Outcome.REFUSED
+        return refused or (self._when_unprotected and not self._manager.confirmed)
+
+    def _ask(self, *, wanted: bool) -> None:
+        if self._asking and not (wanted and self._asking.waiting):
+            self._asking.release()
+            self._asking = None
+        elif wanted and not self._asking:
+            self._asking = self._manager.acquire("asks ECS again", on_unprotected="run", timeout=0)
