@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 
 from protectwork._forks import forgets_on_fork
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
-from protectwork._observers import logger
+from protectwork._observers import Mailbox, logger
 from protectwork._process import configure_for_framework
 from protectwork._types import Outcome
 from protectwork._waiting import NativeAlarm, start_thread
 
 __all__ = ["Pause", "Watch", "configure_for_framework"]
+
+_PAUSE_S = 1.0  # after a fault of what is looked at
 
 
 class Watch:
@@ -23,24 +25,24 @@ class Watch:
     A look that raises is told once, and the next one comes all the same. A forked child has no such thread.
 
     Args:
-        look: What it does; returns after how many seconds it is to look again.
+        look: What it does; returns after how many seconds it is to look again, or None to end.
         name: What it is called, after ``protectwork-``.
     """
 
-    def __init__(self, look: Callable[[], float], *, name: str) -> None:
+    def __init__(self, look: Callable[[], float | None], *, name: str) -> None:
         self._look, self._name = look, name
         self.forget_parent()
         forgets_on_fork(self)
 
     def forget_parent(self) -> None:
         """Begin with no thread."""
-        self._alarm, self._ended = NativeAlarm(), NativeAlarm()
-        self._stopped, self._running, self._told = False, False, False
+        self._alarm, self._log = NativeAlarm(), Mailbox()
+        self._running = self._told = False
 
     def start(self) -> None:
         """Start looking; a second start is a no-op. Where no thread can be started, the next start tries again."""
         if not self._running:
-            self._stopped, self._running = False, True
+            self._running = True
             try:
                 start_thread(self._run, name=f"protectwork-{self._name}")
             except RuntimeError:  # a limit, or the interpreter's exit
@@ -50,30 +52,23 @@ class Watch:
         """Have it look soon. Never blocks; any thread may call it."""
         self._alarm.ring()
 
-    def stop(self, timeout_s: float = 2.0) -> None:
-        """End the thread; blocks until its look is over, for at most `timeout_s`. It may be started again."""
-        self._stopped = True
-        self._alarm.ring()
-        if self._running:
-            self._ended.wait(timeout_s)
-
     def _run(self) -> None:
-        pid = os.getpid()
-        while not self._stopped and os.getpid() == pid:
-            try:
-                pause_s = self._look()
-            except Exception:  # noqa: BLE001 - what is looked at may be anybody's: the next look may do better
-                pause_s = 1.0
-                self._complain()
+        while (pause_s := self._look_once()) is not None:
             self._alarm.wait(pause_s)
         self._running = False
-        self._ended.ring()
+
+    def _look_once(self) -> float | None:
+        try:
+            return self._look()
+        except Exception:  # noqa: BLE001 - what is looked at may be anybody's: the next look may do better
+            self._complain()
+            return _PAUSE_S
 
     def _complain(self) -> None:
         if not self._told:
             self._told = True
-            with suppress(Exception):
-                logger.exception("a fault in the thread protectwork-%s; it goes on", self._name)
+            said, error = f"a fault in the thread protectwork-{self._name}; it goes on", sys.exception()
+            self._log.put(partial(logger.error, "%s", said, exc_info=error))
 
 
 class Pause:
@@ -95,12 +90,16 @@ class Pause:
         self._when_refused, self._when_unprotected = when_refused, when_unprotected
         self._asking: Hold | None = None
 
+    def begin(self) -> None:
+        """Close admission until a lease is confirmed again: work was refused that insists on one."""
+        self._manager.admission.close(self.REASON)
+
     def look(self) -> None:
         """Close or open admission by what ECS said last; to be called about once a second. Never blocks."""
         admission = self._manager.admission
         if self._closes():
-            admission.close(self.REASON)
-        elif self.REASON in admission.reasons and self._manager.trouble is None:
+            self.begin()
+        elif self.REASON in admission.reasons and self._may_open():
             admission.reopen(self.REASON)
         self._ask(wanted=admission.reasons == (self.REASON,))
 
@@ -115,6 +114,9 @@ class Pause:
             return False
         refused = self._when_refused and trouble.outcome is Outcome.REFUSED
         return refused or (self._when_unprotected and not self._manager.confirmed)
+
+    def _may_open(self) -> bool:
+        return self._manager.trouble is None and (self._manager.confirmed or not self._when_unprotected)
 
     def _ask(self, *, wanted: bool) -> None:
         if self._asking and not (wanted and self._asking.waiting):

@@ -20,8 +20,8 @@ class Door:
 
     It takes the place of `consumer.on_task_request`, through which every request comes right before it is handed
     over: at once, when its time has come, or when its rate allows. With a confirmed lease it hands on at once. Without,
-    requests stand aside, in order, until ECS has said or `acquire_timeout` is over. All of it happens on the
-    consumer's own thread, save `is_settled`.
+    requests stand aside, in order, until ECS has said or `acquire_timeout` is over. Requests come on the consumer's
+    own thread, or on that of Celery's timer; what is said of those that stand aside, on the consumer's.
 
     Args:
         hand_over: What the door stands before.
@@ -87,7 +87,7 @@ class Door:
             run.hold.require()
         except UnprotectedError as error:
             logger.warning("%s; its message goes back", error)
-            self._on_refused()  # closes admission first: what goes back must not come again at once
+            self._on_refused()  # closes admission: what goes back must not come again at once
             self._intake.apply()
             self._give_back(request, run)
             return
@@ -107,5 +107,7 @@ class Door:
 
     def _give_back(self, request: Request, run: Run) -> None:
         self._runs.end(run)
-        request.reject(requeue=True)
-        self._state.task_ready(request)
+        try:
+            request.reject(requeue=True)
+        finally:
+            self._state.task_ready(request)

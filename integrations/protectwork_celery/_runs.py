@@ -89,15 +89,18 @@ class Runs:
             self._runs.pop(run, None)
             self._forget_waiting(run)
 
-    def sweep(self) -> None:
-        """End what is over."""
+    def sweep(self) -> bool:
+        """End what is over; return whether nothing is left."""
         now = monotonic()
         for run in self._all():
             if run.is_over(self._state, now):
                 self.end(run)
+        return not self._runs
 
     def end_all(self) -> None:
         """This process ends, and with it whatever it runs; only children may outlive it."""
+        if os.getpid() != self._pid:  # a child inherits what is to be done at the exit, and perhaps a lock that is held
+            return
         for run in self._all():
             request = run.request()
             if request is None or not _lives(request.worker_pid):
@@ -108,8 +111,8 @@ class Runs:
         if os.getpid() != self._pid or task.request.is_eager:
             return
         with self._lock:
-            if waiting := self._waiting.get(task_id):
-                run = waiting[0]
+            # Another message with the same id may stand aside.
+            if run := next((run for run in self._waiting.get(task_id, ()) if run.handed), None):
                 run.running = True
                 self._running[id(task.request)] = run
                 self._forget_waiting(run)

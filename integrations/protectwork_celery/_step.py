@@ -18,7 +18,7 @@ from protectwork_celery._runs import Runs
 __all__ = ["ProtectionStep"]
 
 _LOOK_EVERY_S = 1.0
-_LOOK_SOON_S = 0.01  # while requests stand aside
+_LOOK_SOON_S = 0.02  # while requests stand aside
 _STOPPING = "the Celery worker is stopping"
 
 
@@ -34,6 +34,7 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
         self._options = options_of(consumer.app).completed(consumer.app)
         self.manager = _manager_of(self._options, consumer)
         self.enabled = self.manager.status().state is not State.OFF
+        self._down = False
         if self.enabled:
             self._join(consumer)
 
@@ -55,7 +56,7 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
             intake=self._intake,
             state=state,
             deserves=self._options.deserves,
-            on_refused=self._pause.look,
+            on_refused=self._pause.begin,
             on_aside=self._watch.ring,
         )
         consumer.on_task_request = self._door
@@ -66,6 +67,8 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
         signals.task_postrun.connect(self._runs.on_postrun, weak=False, dispatch_uid=id(self))
         atexit.register(self._runs.end_all)
         advise(parent, self._options)
+        self._down = False
+        self.manager.admission.reopen(_STOPPING)
         self.manager.start()
         self._intake.begin_anew()
         self._watch.start()
@@ -79,24 +82,29 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
             self._door.forget_all()
 
     def shutdown(self, _parent: Any) -> None:
-        """The pool has ended."""
-        self._watch.stop()
+        """The pool has ended; after a cold shutdown jobs may still run on threads."""
+        self._down = True
         self._pause.end()
-        self._runs.sweep()
-        self._runs.end_all()
-        signals.task_prerun.disconnect(dispatch_uid=id(self))
-        signals.task_postrun.disconnect(dispatch_uid=id(self))
-        atexit.unregister(self._runs.end_all)
-        self.manager.admission.reopen(_STOPPING)
+        self._watch.ring()
 
-    def _look(self) -> float:
+    def _look(self) -> float | None:
         """What the thread beside does; Celery's own timers stand still while it shuts down."""
-        self._runs.sweep()
+        empty = self._runs.sweep()
+        if self._down and empty:
+            self._leave()
+            return None
+        if self._down:
+            return _LOOK_EVERY_S
         self._pause.look()
         self._intake.look()
         if self._door.is_settled():
             self._consumer.call_soon(self._door.open)
         return _LOOK_SOON_S if self._door.has_some_aside else _LOOK_EVERY_S
+
+    def _leave(self) -> None:
+        signals.task_prerun.disconnect(dispatch_uid=id(self))
+        signals.task_postrun.disconnect(dispatch_uid=id(self))
+        atexit.unregister(self._runs.end_all)
 
 
 def _manager_of(options: Options, consumer: Consumer) -> ProtectionManager:
