@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from _thread import RLock
 from collections.abc import Callable
 from functools import partial
 
@@ -88,7 +89,9 @@ class Pause:
     def __init__(self, manager: ProtectionManager, *, when_refused: bool, when_unprotected: bool) -> None:
         self._manager = manager
         self._when_refused, self._when_unprotected = when_refused, when_unprotected
+        self._lock = RLock()  # guards the two below
         self._asking: Hold | None = None
+        self._over = False
 
     def begin(self) -> None:
         """Close admission until a lease is confirmed again: work was refused that insists on one."""
@@ -96,17 +99,22 @@ class Pause:
 
     def look(self) -> None:
         """Close or open admission by what ECS said last; to be called about once a second. Never blocks."""
-        admission = self._manager.admission
-        if self._closes():
-            self.begin()
-        elif self.REASON in admission.reasons and self._may_open():
-            admission.reopen(self.REASON)
-        self._ask(wanted=admission.reasons == (self.REASON,))
+        with self._lock:
+            if self._over:
+                return
+            admission = self._manager.admission
+            if self._closes():
+                self.begin()
+            elif self.REASON in admission.reasons and self._may_open():
+                admission.reopen(self.REASON)
+            self._ask(wanted=admission.reasons == (self.REASON,))
 
     def end(self) -> None:
-        """Leave admission as it is without this."""
-        self._ask(wanted=False)
-        self._manager.admission.reopen(self.REASON)
+        """Leave admission as it is without this, for good."""
+        with self._lock:
+            self._over = True
+            self._ask(wanted=False)
+            self._manager.admission.reopen(self.REASON)
 
     def _closes(self) -> bool:
         trouble = self._manager.trouble

@@ -67,6 +67,7 @@ class Request(Protocol):
     task: Job
     time_limits: tuple[float | None, float | None]
     worker_pid: int | None
+    time_start: float | None
 
     def reject(self, requeue: bool = ...) -> None:  # noqa: FBT001 - Celery's own
         """Give the message back."""

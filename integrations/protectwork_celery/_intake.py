@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protectwork import ProtectionManager
-from protectwork_celery._celery import Consumer
+from protectwork_celery._celery import Consumer, is_closing
 
 __all__ = ["Intake"]
 
@@ -31,7 +31,7 @@ class Intake:
     def apply(self) -> None:
         """Do as admission says, on the consumer's own thread."""
         tap = self._consumer.task_consumer
-        if tap is None or self._stopped != self._manager.admission.is_open:
+        if tap is None or is_closing(self._consumer) or self._stopped != self._manager.admission.is_open:
             return
         self._stopped = not self._stopped
         if self._stopped:

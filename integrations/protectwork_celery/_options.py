@@ -102,13 +102,18 @@ def _told(app: App) -> Iterator[tuple[str, Any]]:
     """All settings of ours that the configuration has, by name."""
     for key in _keys(app):
         name, value = key.removeprefix(_PREFIX), app.conf.get(key)
-        if value is None or isinstance(value, ModuleType):  # the configuration may import us
+        if isinstance(value, ModuleType) or _is_empty(value):  # the configuration may import us
             continue
         if name not in _NAMES:
             close = difflib.get_close_matches(name, _NAMES, n=1)
             remedy = f"did you mean {_PREFIX}{close[0]}?" if close else f"the settings are {', '.join(_NAMES)}"
             raise SettingsError(setting="the Celery configuration", rule="of known settings", value=key, remedy=remedy)
         yield name, value
+
+
+def _is_empty(value: object) -> bool:
+    """Whether it counts as not set, as an empty variable of the environment does."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _keys(app: App) -> list[str]:
@@ -120,8 +125,9 @@ def _keys(app: App) -> list[str]:
 
 def _globs(setting: str, value: object) -> tuple[str, ...]:
     texts = value.split(",") if isinstance(value, str) else value
-    globs = [str(glob).strip() for glob in cast("Iterable[object]", texts)] if isinstance(texts, Iterable) else []
-    if not globs or not all(globs):
+    given = tuple(cast("Iterable[object]", texts)) if isinstance(texts, Iterable) else ()
+    globs = tuple(glob.strip() for glob in given if isinstance(glob, str))
+    if not globs or not all(globs) or len(globs) < len(given):
         rule = "names of Celery tasks, or globs such as 'reports.*'"
         raise SettingsError(setting=setting, rule=rule, value=repr(value)[:200])
-    return tuple(globs)
+    return globs

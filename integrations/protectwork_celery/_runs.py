@@ -26,15 +26,18 @@ class Run:
         request: Celery counts by weak references, so this must not keep the request alive; None once it is gone.
         handed: It has been handed to the pool; before that it cannot be over.
         running: Its body runs in this process, and `task_postrun` will tell of its end.
+        limit_s: For how long its body may run; None without a limit.
+        begun: Its body is known to run, here or in a child.
     """
 
-    __slots__ = ("_gone_at", "handed", "hold", "id", "request", "running")
+    __slots__ = ("_gone_at", "begun", "handed", "hold", "id", "limit_s", "request", "running")
 
     def __init__(self, request: Request, hold: Hold) -> None:
         self.id = request.id
         self.request = weakref.ref(request)
         self.hold = hold
-        self.handed = self.running = False
+        self.limit_s = hold.max_duration_s
+        self.handed = self.running = self.begun = False
         self._gone_at: float | None = None
 
     def is_over(self, state: State, now: float) -> bool:
@@ -84,10 +87,10 @@ class Runs:
 
     def end(self, run: Run) -> None:
         """Nothing of it runs any more, or it never will. Idempotent."""
-        run.hold.release()
         with self._lock:
             self._runs.pop(run, None)
             self._forget_waiting(run)
+        run.hold.release()
 
     def sweep(self) -> bool:
         """End what is over; return whether nothing is left."""
@@ -95,6 +98,8 @@ class Runs:
         for run in self._all():
             if run.is_over(self._state, now):
                 self.end(run)
+            elif not run.begun and (request := run.request()) and request.time_start:
+                self._body_begins(run)
         return not self._runs
 
     def end_all(self) -> None:
@@ -112,10 +117,13 @@ class Runs:
             return
         with self._lock:
             # Another message with the same id may stand aside.
-            if run := next((run for run in self._waiting.get(task_id, ()) if run.handed), None):
-                run.running = True
-                self._running[id(task.request)] = run
-                self._forget_waiting(run)
+            run = next((run for run in self._waiting.get(task_id, ()) if run.handed), None)
+            if run is None:
+                return
+            run.running = True
+            self._running[id(task.request)] = run
+            self._forget_waiting(run)
+        self._body_begins(run)
 
     def on_postrun(self, *, task: Job, **_: Any) -> None:
         """A body has ended in this process, however it did."""
@@ -125,6 +133,17 @@ class Runs:
             run = self._running.pop(id(task.request), None)
         if run:
             self.end(run)
+
+    def _body_begins(self, run: Run) -> None:
+        """Its limit counts from now on, however long it has waited for a place in the pool."""
+        run.begun = True
+        if run.limit_s is None:
+            return
+        spare = self._manager.acquire(run.hold.label, max_duration=run.limit_s, timeout=0)
+        with self._lock:
+            if run in self._runs:  # it has not ended meanwhile
+                spare, run.hold = run.hold, spare
+        spare.release()
 
     def _all(self) -> list[Run]:
         with self._lock:

@@ -60,14 +60,18 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
             on_aside=self._watch.ring,
         )
         consumer.on_task_request = self._door
-
-    def start(self, parent: Any) -> None:
-        """Celery has connected, for the first time or again."""
         signals.task_prerun.connect(self._runs.on_prerun, weak=False, dispatch_uid=id(self))
         signals.task_postrun.connect(self._runs.on_postrun, weak=False, dispatch_uid=id(self))
         atexit.register(self._runs.end_all)
+
+    def _leave(self) -> None:
+        atexit.unregister(self._runs.end_all)
+        signals.task_postrun.disconnect(dispatch_uid=id(self))
+        signals.task_prerun.disconnect(dispatch_uid=id(self))
+
+    def start(self, parent: Any) -> None:
+        """Celery has connected, for the first time or again."""
         advise(parent, self._options)
-        self._down = False
         self.manager.admission.reopen(_STOPPING)
         self.manager.start()
         self._intake.begin_anew()
@@ -100,11 +104,6 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
         if self._door.is_settled():
             self._consumer.call_soon(self._door.open)
         return _LOOK_SOON_S if self._door.has_some_aside else _LOOK_EVERY_S
-
-    def _leave(self) -> None:
-        signals.task_prerun.disconnect(dispatch_uid=id(self))
-        signals.task_postrun.disconnect(dispatch_uid=id(self))
-        atexit.unregister(self._runs.end_all)
 
 
 def _manager_of(options: Options, consumer: Consumer) -> ProtectionManager:
