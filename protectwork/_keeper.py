@@ -7,9 +7,7 @@ waiters, and nothing is called under it that logs, runs a user's code, or waits 
 from __future__ import annotations
 
 import atexit
-import logging
 import os
-import sys
 import weakref
 from _thread import RLock
 from collections import deque
@@ -21,24 +19,24 @@ from math import inf
 
 from protectwork._backend import Backend
 from protectwork._book import Book
+from protectwork._caller import NOT_SENT, called
 from protectwork._clock import Clock, steady_now
 from protectwork._events import CallFinished, Event, HoldOverran, LeaseLost, SharedStateUnavailable
 from protectwork._forks import forgets_on_fork, no_fork
 from protectwork._lease import Lease
-from protectwork._ledger import Entry, Ledger, TaskState
-from protectwork._observers import Mailbox, logger
+from protectwork._ledger import Entry, Ledger, Notice, TaskState
+from protectwork._observers import Once
 from protectwork._pump import pump
-from protectwork._steps import Answered, Call, HoldBegan, Policy, Random, Retire, Send, Start, Tell
+from protectwork._steps import Answered, HoldBegan, Policy, Random, Retire, Send, Start, Tell
 from protectwork._types import Answer, Outcome
 from protectwork._verdict import LINGER_SPREAD
-from protectwork._waiting import NativeAlarm, Waiter, start_thread
+from protectwork._waiting import NativeAlarm, Waiter, Waiters, start_thread
 
 __all__ = ["EXIT_S", "Keeper"]
 
 EXIT_S = 2.0  # how long the exit of a process may wait for the release
 _LONGEST_WAIT_S = 30.0  # a missed ring, a suspended machine, a clock that jumped: none hurts for longer
 _OFTEN_ENOUGH_S = 1.0  # looking more often than that costs more than to be rung
-_POST_EVERY_S = 1.0
 _PAUSE_S = 1.0  # after a fault of our own
 _NO_THREAD = "no thread could be started, so the task is not protected; the next hold tries again"
 
@@ -93,7 +91,8 @@ class Keeper:
         self.book = self._new_book()
         self._entering: TaskState | None = None  # opened, and not yet the book's
         self._tell = tell
-        self._log = Mailbox()
+        self._once = Once()
+        self.once = self._once.log
         self.closed = False
         self.forget_parent()
         _keepers.add(self)
@@ -114,15 +113,13 @@ class Keeper:
         self.wakes_at = -inf
         self._pid = os.getpid()
         self._alarm = self.clock.alarm()
-        self._waiters: dict[Waiter, None] = {}
-        self._idle_waiters: dict[Waiter, None] = {}
+        self._waiters, self._idle_waiters = Waiters(), Waiters()
         self.dropped: deque[Entry] = deque()
         self._running = False
         self._saw_work = False
         self._ended: NativeAlarm | None = None
-        self._told: set[str] = set()
-        self._posted, self._posted_at = "", -inf  # what the other processes were told last, and when
-        self._post_at = inf  # when to tell them what has changed since
+        self._once.forget_parent()
+        self._notice = Notice()
 
     @property
     def lease(self) -> Lease:
@@ -154,9 +151,9 @@ class Keeper:
                 self._alarm.ring()
             waits_until = self.lease.waits_until(now) if running and not nested else None
             if waiter and waits_until is not None:
-                self._waiters[waiter] = None
+                self._waiters.add(waiter)
         if not running:
-            self._tell_of_no_thread()
+            self._once.log_here(_NO_THREAD)
         return None if waits_until is None else waits_until - now
 
     def still_waits(self) -> bool:
@@ -189,15 +186,15 @@ class Keeper:
     def forget(self, waiter: Waiter) -> None:
         """The waiter waits no longer."""
         with self.lock:
-            self._waiters.pop(waiter, None)
-            self._idle_waiters.pop(waiter, None)
+            self._waiters.forget(waiter)
+            self._idle_waiters.forget(waiter)
 
     def went_idle(self) -> None:
         """The last hold ended and the keeper would look too late; called under the lock."""
         self.wakes_at = -inf
         self._alarm.ring()
         if not self._running:
-            self._fire_idle()
+            self._idle_waiters.fire()
             if self.closed:
                 self.book.close()  # nobody else will
 
@@ -206,8 +203,7 @@ class Keeper:
         self.dropped.append(hold)
         self._alarm.ring()
         if not self._running:  # no thread sweeps: who waits for the end of the work has to
-            for waiter in list(self._idle_waiters):
-                waiter.fire()
+            self._idle_waiters.wake()
 
     def sweep(self) -> None:
         """Release the dropped holds; called under the lock."""
@@ -225,7 +221,7 @@ class Keeper:
             running = self._run_thread()
             self._alarm.ring()
         if not running:
-            self._tell_of_no_thread()
+            self._once.log_here(_NO_THREAD)
 
     def retire(self, waiter: Waiter) -> bool:
         """Release as soon as nothing is in flight, and fire `waiter` then; False if that is so already."""
@@ -238,7 +234,7 @@ class Keeper:
                 return False
             if not self._running:
                 self.wakes_at = inf  # no thread will notice: the last hold has to tell
-            self._idle_waiters[waiter] = None
+            self._idle_waiters.add(waiter)
             self._alarm.ring()
             return True
 
@@ -261,7 +257,7 @@ class Keeper:
         with self.lock:
             self.closed = True
             self.settled_until = -inf  # from now on every hold asks, and is told that nothing protects it
-            self._fire_waiters()
+            self._waiters.fire()
             ended = self._ended if self._running else None
             self._alarm.ring()
         if ended:
@@ -295,7 +291,7 @@ class Keeper:
             self._running = False
             self.wakes_at = inf  # no thread will notice any more: the last hold has to tell
             if not self.holds:
-                self._fire_idle()
+                self._idle_waiters.fire()
                 self.book.close()
         if self._ended:
             self._ended.ring()
@@ -351,12 +347,13 @@ class Keeper:
             if bool(self.holds) != self._saw_work:
                 return 0.0  # it changed since the machine looked, and as long as we are awake nobody rings
             longest_s = self._longest_wait_s if self.holds else _LONGEST_WAIT_S
-            self.wakes_at = min(self.lease.due(now), self.ledger.next_overrun(), self._post_at, now + longest_s)
+            self.wakes_at = min(self.lease.due(now), self.ledger.next_overrun(), self._notice.due, now + longest_s)
             return max(self.wakes_at - now, 0.0)
 
     def _call(self, send: Send) -> None:
         began = self.now()
-        answer = self._ask(send)
+        stopped = began > self.lease.sends_by()
+        answer = NOT_SENT if stopped else called(self.backend, send, complain=self.once)
         left_s = None if answer.expires_at is None else answer.expires_at.timestamp() - self.clock.wall()
         with self.lock:
             actions = self.book.answer(self.ledger.glance(), Answered(answer=answer, left_s=left_s))
@@ -366,21 +363,6 @@ class Keeper:
         for action in actions:
             if isinstance(action, Tell):
                 self._pass_on(action.event)
-
-    def _ask(self, send: Send) -> Answer:
-        if self.now() > self.lease.sends_by():  # stopped meanwhile: what was entered then may be wrong by now
-            return Answer(outcome=Outcome.UNAVAILABLE, reason="not sent: the process was stopped")
-        try:
-            match send.call:
-                case Call.ENABLE:
-                    return self.backend.enable(send.minutes)
-                case Call.DISABLE:
-                    return self.backend.disable()
-                case Call.GET:
-                    return self.backend.get()
-        except BaseException as error:  # noqa: BLE001 - a backend's fault tells nothing about what ECS did
-            self.once("the backend raised; this counts as no answer")
-            return Answer(outcome=Outcome.AMBIGUOUS, reason=type(error).__name__, detail=str(error)[:200])
 
     def _pass_on(self, event: Event) -> None:
         self._tell(event)
@@ -396,51 +378,18 @@ class Keeper:
         self.covered_until = self.lease.covered_until if gated else -inf
         self.settled_until = -inf if self.closed else self.lease.settled_until(now)
         if self.lease.waits_until(now) is None:
-            self._fire_waiters()
+            self._waiters.fire()
         if self.is_idle():
-            self._fire_idle()
+            self._idle_waiters.fire()
 
     def _post(self, now: float) -> None:
         """Tell the other processes of the task, for people, what is in flight here; once a second at most."""
         if not self.book.state.shared:
             return
         text = self.ledger.for_people(ahead_s=self.clock.wall() - now)
-        changed, ready_at = text != self._posted, self._posted_at + _POST_EVERY_S
-        self._post_at = ready_at if changed and now < ready_at else inf
-        if changed and now >= ready_at:
-            self.book.state.publish(text)
-            self._posted, self._posted_at = text, now
+        self._notice.tell(text, self.book.state.publish, now=now)
 
     def _tell_of_trouble(self) -> None:
         trouble, state = self.book.trouble, self.book.state
-        if trouble and trouble not in self._told:
-            self._told.add(trouble)
+        if trouble and self._once.is_new(trouble):
             self._tell(SharedStateUnavailable(reason=trouble, alone=not state.shared, releases=self.book.releases))
-
-    def _fire_waiters(self) -> None:
-        waiters, self._waiters = self._waiters, {}  # a signal handler may add another while these are fired
-        for waiter in waiters:
-            waiter.fire()
-
-    def _fire_idle(self) -> None:
-        waiters, self._idle_waiters = self._idle_waiters, {}
-        for waiter in waiters:
-            waiter.fire()
-
-    def _tell_of_no_thread(self) -> None:
-        """Log on this thread, for there is no other: it is the user's, so no renewal waits for a handler that hangs."""
-        if _NO_THREAD not in self._told:
-            self._told.add(_NO_THREAD)
-            with suppress(Exception):
-                logger.warning("%s", _NO_THREAD)
-
-    def once(self, trouble: str) -> None:
-        """Log `trouble` the first time that it happens; as an error with its traceback if one is being handled.
-
-        Never blocks and never raises, whatever the handlers of the user's logging do.
-        """
-        if trouble not in self._told:
-            self._told.add(trouble)
-            error = sys.exception()
-            level = logging.ERROR if error else logging.WARNING
-            self._log.put(partial(logger.log, level, "%s", trouble, exc_info=error))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from protectwork._events import (
     AdmissionClosed,
@@ -30,7 +32,7 @@ from protectwork._pump import pump
 from protectwork._types import Answer, Outcome
 from protectwork._waiting import NativeAlarm, start_thread
 
-__all__ = ["Callbacks", "LoggingObserver", "Mailbox", "Observers", "callbacks", "logger"]
+__all__ = ["Callbacks", "LoggingObserver", "Mailbox", "Observers", "Once", "callbacks", "logger"]
 
 logger = logging.getLogger("protectwork")
 
@@ -195,6 +197,41 @@ class Observers:
         """Deliver `event` to everyone. Never blocks and never raises."""
         for subscriber in list(self._subscribers.values()):
             subscriber.tell(event)
+
+
+class Once:
+    """Logs each trouble the first time that it happens."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._log = Mailbox()
+
+    def forget_parent(self) -> None:
+        """In a forked child everything happens for the first time."""
+        self._told = set()
+
+    def is_new(self, trouble: str) -> bool:
+        """Whether it has not happened before."""
+        if trouble in self._told:
+            return False
+        self._told.add(trouble)
+        return True
+
+    def log(self, trouble: str) -> None:
+        """Log it, if it is new; as an error with its traceback if one is being handled.
+
+        Never blocks and never raises, whatever the handlers of the user's logging do.
+        """
+        if self.is_new(trouble):
+            error = sys.exception()
+            level = logging.ERROR if error else logging.WARNING
+            self._log.put(partial(logger.log, level, "%s", trouble, exc_info=error))
+
+    def log_here(self, trouble: str) -> None:
+        """Log it, if it is new, on this thread: where no other can be started, and none of ours is held up by it."""
+        if self.is_new(trouble):
+            with suppress(Exception):
+                logger.warning("%s", trouble)
 
 
 class LoggingObserver:

@@ -22,6 +22,7 @@ __all__ = [
     "NativeAlarm",
     "SystemClock",
     "Waiter",
+    "Waiters",
     "blocking_waiter",
     "on_event_loop",
     "patched_by_eventlet",
@@ -37,6 +38,35 @@ class Waiter(Protocol):
     def fire(self) -> None:
         """End the wait. Never blocks; any thread may call it, more than once."""
         ...
+
+
+class Waiters:
+    """All who wait for the same. Whoever shares it does so under a lock of its own, and so may a signal handler."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Waiter, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, waiter: Waiter) -> None:
+        """It waits from now on."""
+        self._waiting[waiter] = None
+
+    def forget(self, waiter: Waiter) -> None:
+        """It waits no longer; if it did not, nothing happens."""
+        self._waiting.pop(waiter, None)
+
+    def fire(self) -> None:
+        """End the wait of all of them. Never blocks."""
+        waiting, self._waiting = self._waiting, {}  # a signal handler may add another while these are fired
+        for waiter in waiting:
+            waiter.fire()
+
+    def wake(self) -> None:
+        """Have all of them look for themselves; needs no lock."""
+        for waiter in list(self._waiting):
+            waiter.fire()
 
 
 class NativeAlarm:

@@ -3,6 +3,7 @@
 from protectwork._ledger.chain import Head
 from protectwork._ledger.holds import Entry, Ledger, in_flight_of
 from protectwork._ledger.lone import LoneState
+from protectwork._ledger.notice import Notice
 from protectwork._ledger.shared import SharedState, open_state
 from protectwork._ledger.trouble import StateError
 from protectwork._ledger.view import View, look_in
@@ -12,6 +13,7 @@ __all__ = [
     "Head",
     "Ledger",
     "LoneState",
+    "Notice",
     "SharedState",
     "StateError",
     "TaskState",
