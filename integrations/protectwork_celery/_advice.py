@@ -19,7 +19,7 @@ def advise(consumer: Consumer, options: Options) -> None:
     for glob in unmatched(options, consumer.app.tasks):
         logger.warning("no Celery task matches %r; registered are: %s", glob, ", ".join(sorted(jobs)) or "none")
     timeout_s = _visibility_timeout_s(consumer)
-    twice = sorted(name for name, job in jobs.items() if timeout_s and _outlasts(job, timeout_s))
+    twice = sorted(name for name, job in jobs.items() if timeout_s and _outlasts(job, consumer, timeout_s))
     if twice:
         logger.warning(
             "with acks_late and a time limit above the broker's visibility_timeout of %g s a job may be delivered again"
@@ -29,8 +29,9 @@ def advise(consumer: Consumer, options: Options) -> None:
         )
 
 
-def _outlasts(job: Job, timeout_s: float) -> bool:
-    limit = job.time_limit or job.soft_time_limit
+def _outlasts(job: Job, consumer: Consumer, timeout_s: float) -> bool:
+    worker = consumer.controller  # its limits are those of the configuration and of the command line
+    limit = job.time_limit or worker.time_limit or job.soft_time_limit or worker.soft_time_limit
     return bool(job.acks_late and limit and limit > timeout_s)
 
 

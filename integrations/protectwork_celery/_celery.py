@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from logging import getLogger
@@ -28,6 +29,7 @@ __all__ = [
     "is_closing",
     "logger",
     "require_version",
+    "runs_in_children",
     "signals",
     "worker_state",
 ]
@@ -81,6 +83,7 @@ class Consumer(Protocol):
     blueprint: Any
     connection: Any
     controller: Any
+    pool: Any
     on_task_request: Callable[[Request], object]
     task_consumer: Any
 
@@ -111,6 +114,12 @@ def require_version() -> None:
 def worker_state() -> State:
     """What this worker knows of its requests."""
     return cast("State", import_module("celery.worker.state"))  # half of Celery, and only a worker needs it
+
+
+def runs_in_children(consumer: Consumer) -> bool:
+    """Whether the worker's pool is one of processes."""
+    prefork = sys.modules.get("celery.concurrency.prefork")
+    return prefork is not None and isinstance(consumer.pool, prefork.TaskPool)
 
 
 def inspect_command() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

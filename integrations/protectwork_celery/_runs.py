@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from _thread import RLock
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -40,15 +41,16 @@ class Run:
         self.handed = self.running = self.begun = False
         self._gone_at: float | None = None
 
-    def is_over(self, state: State, now: float) -> bool:
-        """Whether nothing of it can run any more, as far as the worker knows.
+    def is_over(self, state: State, now: float, *, in_children: bool) -> bool:
+        """Whether nothing of it can run any more.
 
-        The worker's own state is right through every death of a child, where events would be counted twice or never.
+        The worker's own state is right through every death of a child, where events would be counted twice or never;
+        but it may hear of one only five seconds later.
         """
         if self.running or not self.handed:
             return False
         request = self.request()
-        if request is None:
+        if request is None or (in_children and request.worker_pid and not _lives(request.worker_pid)):
             return True
         if request in state.reserved_requests or request in state.active_requests:
             self._gone_at = None
@@ -59,10 +61,16 @@ class Run:
 
 
 class Runs:
-    """All that the worker has been handed and that is not over. Every method is safe in any thread."""
+    """All that the worker has been handed and that is not over. Every method is safe in any thread.
 
-    def __init__(self, manager: ProtectionManager, state: State) -> None:
-        self._manager, self._state = manager, state
+    Args:
+        manager: Whose holds they are.
+        state: What the worker knows of its requests.
+        in_children: Bodies run in children of this process.
+    """
+
+    def __init__(self, manager: ProtectionManager, state: State, *, in_children: bool) -> None:
+        self._manager, self._state, self._in_children = manager, state, in_children
         self._pid = os.getpid()
         self._lock = RLock()  # guards what follows; native, so that the thread that watches can take it under gevent
         self._runs: dict[Run, None] = {}
@@ -96,7 +104,7 @@ class Runs:
         """End what is over; return whether nothing is left."""
         now = monotonic()
         for run in self._all():
-            if run.is_over(self._state, now):
+            if run.is_over(self._state, now, in_children=self._in_children):
                 self.end(run)
             elif not run.begun and (request := run.request()) and request.time_start:
                 self._body_begins(run)
@@ -173,10 +181,15 @@ def _lives_on(request: Request) -> bool:
 
 
 def _lives(pid: int | None) -> bool:
-    """Whether that child process lives, a zombie not counted."""
+    """Whether that process lives, other than this one; a zombie does not."""
     if pid is None or pid == os.getpid():
         return False
     try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-    except OSError:  # not, or no longer, a child of this process
+        with suppress(ChildProcessError):  # it has been waited for, or is the child of a fork server
+            return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):  # a greenlet has a number too
         return False
+    except PermissionError:
+        return True
+    return True

@@ -8,7 +8,7 @@ from typing import Any, cast
 from protectwork import ProtectionManager, State, get_manager
 from protectwork.adapters import Pause, Watch, configure_for_framework
 from protectwork_celery._advice import advise
-from protectwork_celery._celery import Bootstep, Consumer, is_closing, logger, signals, worker_state
+from protectwork_celery._celery import Bootstep, Consumer, is_closing, logger, runs_in_children, signals, worker_state
 from protectwork_celery._door import Door
 from protectwork_celery._install import options_of
 from protectwork_celery._intake import Intake
@@ -47,7 +47,7 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
             when_unprotected=settings.on_unprotected == "raise",
         )
         self._consumer = consumer
-        self._runs = Runs(self.manager, state)
+        self._runs = Runs(self.manager, state, in_children=runs_in_children(consumer))
         self._intake = Intake(consumer, self.manager)
         self._watch = Watch(self._look, name="celery")
         self._door = Door(
