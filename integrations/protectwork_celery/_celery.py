@@ -22,11 +22,13 @@ __all__ = [
     "Bootstep",
     "Consumer",
     "Job",
+    "Limits",
     "Request",
     "State",
     "app_of",
     "inspect_command",
     "is_closing",
+    "limits_of",
     "logger",
     "require_version",
     "runs_in_children",
@@ -40,6 +42,10 @@ signals: Any = import_module("celery.signals")
 Bootstep: Any = import_module("celery.bootsteps").StartStopStep
 
 _OLDEST = (5, 4)
+
+
+Limits = tuple[float | None, float | None]
+"""For how long a job may run at most, in seconds: the hard limit and the soft one."""
 
 
 class App(Protocol):
@@ -67,7 +73,7 @@ class Request(Protocol):
     id: str
     name: str
     task: Job
-    time_limits: tuple[float | None, float | None]
+    time_limits: Limits
     worker_pid: int | None
     time_start: float | None
 
@@ -114,6 +120,12 @@ def require_version() -> None:
 def worker_state() -> State:
     """What this worker knows of its requests."""
     return cast("State", import_module("celery.worker.state"))  # half of Celery, and only a worker needs it
+
+
+def limits_of(consumer: Consumer) -> Limits:
+    """The time limits of the whole worker."""
+    worker = consumer.controller
+    return getattr(worker, "time_limit", None), getattr(worker, "soft_time_limit", None)
 
 
 def runs_in_children(consumer: Consumer) -> bool:

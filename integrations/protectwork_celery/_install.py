@@ -12,7 +12,7 @@ from protectwork import ProtectionManager, SettingsError
 from protectwork_celery._celery import App, app_of
 from protectwork_celery._options import Options
 
-__all__ = ["install", "options_of", "uninstall"]
+__all__ = ["install", "install_unless_installed", "options_of", "uninstall"]
 
 _STEP = "protectwork_celery._step:ProtectionStep"  # by name: half of Celery comes with it, and only workers need that
 _installed: WeakKeyDictionary[App, Options] = WeakKeyDictionary()
@@ -55,6 +55,12 @@ def install(
     found.steps["consumer"].add(_STEP)
     if "celery.worker.control" in sys.modules:  # a worker, or a command line that has to know what it may ask
         import_module("protectwork_celery._inspect")
+
+
+def install_unless_installed(app: object) -> None:
+    """For those who have no arguments to say; what the app itself has said stands."""
+    if _app(app) not in _installed:
+        install(app)
 
 
 def uninstall(app: object) -> None:

@@ -50,7 +50,7 @@ class Options:
         """What the user wrote, checked."""
         return cls(
             tasks=None if tasks is None else _globs("tasks", tasks),
-            exclude=() if exclude is None else _globs("exclude", exclude),
+            exclude=() if exclude is None or _is_empty_list(exclude) else _globs("exclude", exclude),
             when_refused=when_refused,
             manager=manager,
         )
@@ -109,6 +109,10 @@ def _told(app: App) -> Iterator[tuple[str, Any]]:
             remedy = f"did you mean {_PREFIX}{close[0]}?" if close else f"the settings are {', '.join(_NAMES)}"
             raise SettingsError(setting="the Celery configuration", rule="of known settings", value=key, remedy=remedy)
         yield name, value
+
+
+def _is_empty_list(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and not value
 
 
 def _is_empty(value: object) -> bool:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from protectwork import Hold, ProtectionManager
-from protectwork_celery._celery import Job, Request, State
+from protectwork_celery._celery import Job, Limits, Request, State
 
 __all__ = ["Run", "Runs"]
 
@@ -67,10 +67,11 @@ class Runs:
         manager: Whose holds they are.
         state: What the worker knows of its requests.
         in_children: Bodies run in children of this process.
+        limits: The worker's own time limits.
     """
 
-    def __init__(self, manager: ProtectionManager, state: State, *, in_children: bool) -> None:
-        self._manager, self._state, self._in_children = manager, state, in_children
+    def __init__(self, manager: ProtectionManager, state: State, *, in_children: bool, limits: Limits) -> None:
+        self._manager, self._state, self._in_children, self._limits = manager, state, in_children, limits
         self._pid = os.getpid()
         self._lock = RLock()  # guards what follows; native, so that the thread that watches can take it under gevent
         self._runs: dict[Run, None] = {}
@@ -81,7 +82,7 @@ class Runs:
     def begin(self, request: Request, *, timeout_s: float) -> Run:
         """Have the task protected for this request; blocks for at most `timeout_s`."""
         hold = self._manager.acquire(
-            f"{request.name}[{request.id}]", max_duration=_max_duration_s(request), timeout=timeout_s
+            f"{request.name}[{request.id}]", max_duration=_max_duration_s(request, self._limits), timeout=timeout_s
         )
         run = Run(request, hold)
         with self._lock:
@@ -165,10 +166,11 @@ class Runs:
             self._waiting.pop(run.id, None)
 
 
-def _max_duration_s(request: Request) -> float | None:
-    """Its time limit: the hard one, else the soft one."""
-    hard, soft = request.time_limits
-    limit = hard or request.task.time_limit or soft or request.task.soft_time_limit
+def _max_duration_s(request: Request, of_worker: Limits) -> float | None:
+    """Its time limit: the hard one, else the soft one; its own, else that of its Celery task or of the worker."""
+    job = request.task
+    limits = (request.time_limits, (job.time_limit, job.soft_time_limit), of_worker)
+    limit = next((limit for kind in zip(*limits, strict=True) for limit in kind if limit), None)
     return min(max(float(limit), _SHORTEST_WORK_S), _LONGEST_WORK_S) if limit else None
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import atexit
+from importlib import import_module
 from typing import Any, cast
 
 from protectwork import ProtectionManager, State, get_manager
 from protectwork.adapters import Pause, Watch, configure_for_framework
 from protectwork_celery._advice import advise
-from protectwork_celery._celery import Bootstep, Consumer, is_closing, logger, runs_in_children, signals, worker_state
+from protectwork_celery._celery import (
+    Bootstep,
+    Consumer,
+    is_closing,
+    limits_of,
+    logger,
+    runs_in_children,
+    signals,
+    worker_state,
+)
 from protectwork_celery._door import Door
 from protectwork_celery._install import options_of
 from protectwork_celery._intake import Intake
@@ -32,6 +42,7 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
         super().__init__(parent, **kwargs)  # pyright: ignore[reportUnknownMemberType]
         consumer = cast("Consumer", parent)
         self._options = options_of(consumer.app).completed(consumer.app)
+        import_module("protectwork_celery._inspect")  # its command is registered
         self.manager = _manager_of(self._options, consumer)
         self.enabled = self.manager.status().state is not State.OFF
         self._down = False
@@ -47,7 +58,7 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
             when_unprotected=settings.on_unprotected == "raise",
         )
         self._consumer = consumer
-        self._runs = Runs(self.manager, state, in_children=runs_in_children(consumer))
+        self._runs = Runs(self.manager, state, in_children=runs_in_children(consumer), limits=limits_of(consumer))
         self._intake = Intake(consumer, self.manager)
         self._watch = Watch(self._look, name="celery")
         self._door = Door(

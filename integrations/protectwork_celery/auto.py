@@ -2,6 +2,6 @@
 
 from importlib import import_module
 
-from protectwork_celery._install import install
+from protectwork_celery._install import install_unless_installed
 
-install(import_module("celery").current_app)
+install_unless_installed(import_module("celery").current_app)

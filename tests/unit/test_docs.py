@@ -56,12 +56,12 @@ def test_the_manual_knows_every_setting_and_its_default() -> None:
     assert table["on_unprotected"] == f"`{defaults.on_unprotected}`"
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/using.md"])
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/using.md", "docs/celery.md"])
 def test_every_link_and_every_room_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / page).parent.joinpath(target).exists(), target
     for module in re.findall(r"`(_\w+(?:\.py)?)`", text) if page == "ARCHITECTURE.md" else ():
         name = module.removesuffix(".py")
-        room = ROOT / "protectwork" / name
-        assert name == "__main__" or room.with_suffix(".py").exists() or room.is_dir(), module
+        rooms = [ROOT / package / name for package in ("protectwork", "integrations/protectwork_celery")]
+        assert name == "__main__" or any(room.with_suffix(".py").exists() or room.is_dir() for room in rooms), module
