@@ -16,9 +16,9 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
-from protectwork import _record
 from protectwork._lease import WATCH_S, Lease
 from protectwork._ledger import Head, LoneState, StateError, TaskState, in_flight_of
+from protectwork._merge import merged
 from protectwork._record import Record
 from protectwork._record_text import decoded, encoded
 from protectwork._steps import Action, Answered, Call, Demand, Died, Identity, Input, Policy, Random, Send, Tick
@@ -107,7 +107,7 @@ class Book:
 
         A release that is not in the record is one that nobody reckons with (rule 1): the lease rather runs out.
         """
-        return not self.state.foreign and not self._bereft and self._record_state is self.state
+        return not self.state.foreign and not self._bereft and not self._in_memory
 
     @property
     def is_open(self) -> bool:
@@ -135,7 +135,7 @@ class Book:
             now = self._now()
             if self.state.joined and attempt.leaves(now, demand):
                 self.lease.demand = attempt.demand = replace(demand, gated=False)  # rule 5: first nothing is confirmed
-                self._leave()  # any more, and only then the gate is left
+                self.state.leave()  # any more, and only then the gate is left
             others = self._finds_others(attempt, demand, now)
             demand = replace(demand, gated=self.state.joined, others=others, barred=others and barred)
             actions = attempt.step(now, Tick(demand=demand))
@@ -183,9 +183,13 @@ class Book:
 
     def close(self) -> None:
         """Have no part in the state any more; nothing is in flight."""
-        record = self._read() if self._opened else Record()
-        settled = not record.writes and (record.maybe_until <= self._now() or not record.number)
-        self.state.close(spent=settled and self._record_state is self.state)
+        spent = False
+        try:
+            record = self._read() if self._opened else Record()
+            settled = not record.writes and (record.maybe_until <= self._now() or not record.number)
+            spent = settled and not self._in_memory
+        finally:
+            self.state.close(spent=spent)
 
     def forget_parent(self) -> None:
         """In a forked child: what was inherited is the parent's (rule 11)."""
@@ -221,30 +225,49 @@ class Book:
 
     def _ready_to(self, send: Call | None, demand: Demand) -> bool:
         """Whether the gate is as the call needs it."""
-        if send is Call.DISABLE:
-            return self._seize()
-        if send is Call.ENABLE and not self.state.joined:
-            return self._join() or bool(demand.in_flight)  # rules 4 and 7
-        return True
+        match send:
+            case Call.DISABLE:
+                return self._seize()
+            case Call.ENABLE:
+                return (self._join() or bool(demand.in_flight)) and self._still_so()  # rules 4 and 7
+            case _:
+                return True
 
     def _join(self) -> bool:
         """Step into the gate, if it is not taken."""
+        if self.state.joined:
+            return True
         try:
-            return self.state.join()
+            joined = self.state.join()
         except StateError:  # no descriptor any more, say: everything is taken anew
             self._broken = True
             return False
-
-    def _leave(self) -> None:
-        self.state.leave()
-        if self._record_state is not self.state:  # from now on others may disable, and it is not seen
+        if joined and self._in_memory:  # what others did before that, who may have disabled, memory does not tell
             self._known = replace(self._known, settled_sure=-inf)
+            self._repair_at = -inf
+        return joined
 
     # -- the record
 
+    @property
+    def _in_memory(self) -> bool:
+        """Whether the record is kept in memory, because the shared one cannot be used."""
+        return self._record_state is not self.state
+
+    def _still_so(self) -> bool:
+        """Whether the record is what the step was taken on, now that the gate is as it is to be (rule 6).
+
+        An enable that cannot be written down is one that nobody reckons with. So it has to reckon with all that is
+        written, at this very moment, not to be shorter than what another process was promised meanwhile.
+        """
+        known = self._known
+        if self._in_memory:
+            self._repair_at = -inf
+        return self._read() == known
+
     def _read(self) -> Record:
         """The newest record; one that knows nothing where there is none that can be believed."""
-        if self._record_state is not self.state and self._now() >= self._repair_at:
+        if self._in_memory and self._now() >= self._repair_at:
             self._repair()
         try:
             head = self._record_state.read()
@@ -290,14 +313,14 @@ class Book:
         """Try whether the shared record can be used again."""
         self._repair_at = self._now() + _REPAIR_EVERY_S
         mine, self._record_state, self._head, self.trouble = self._known, self.state, None, None
-        self._bring(mine)
+        self._bring(mine, held=self.state.joined)
 
-    def _bring(self, mine: Record) -> None:
-        """Have the shared record know what this process knows."""
+    def _bring(self, mine: Record, *, held: bool = False) -> None:
+        """Have the shared record know what this process knows; `held`: as long as it was sure, it held this gate."""
         if not self.state.joined:
             mine = replace(mine, settled_sure=-inf)
         for _ in range(_MOST_TRIES):
-            record = _record.merged(self._read(), mine, owner=self.state.owner, now=self._now())
+            record = merged(self._read(), mine, owner=self.state.owner, now=self._now(), held=held)
             if self._adopt(self._attempt(record)):
                 return
 

@@ -287,14 +287,20 @@ class Keeper:
                 pause_s = _PAUSE_S
             if pause_s > 0 and not self.closed:
                 self._alarm.wait(pause_s)
+        try:
+            self._leave_off()
+        except BaseException:  # noqa: BLE001 - nor may it make who closes wait for a thread that has ended
+            self.once("a fault in the keeper as it ended")
+        if self._ended:
+            self._ended.ring()
+
+    def _leave_off(self) -> None:
         with self.lock:
             self._running = False
             self.wakes_at = inf  # no thread will notice any more: the last hold has to tell
             if not self.holds:
                 self._idle_waiters.fire()
                 self.book.close()
-        if self._ended:
-            self._ended.ring()
 
     def _give_up_call(self) -> None:
         """Have the machine wait no longer for a call that a fault has interrupted: nobody knows what ECS did."""

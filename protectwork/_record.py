@@ -21,24 +21,26 @@ __all__ = [
     "LANDING_S",
     "LONGEST_S",
     "MOST_CONTAINERS",
+    "SHORTEST_S",
     "Granted",
     "Record",
     "Write",
     "answered",
+    "beside",
     "closed",
     "died",
     "entered",
     "introduced",
-    "merged",
     "seen",
     "shortened",
+    "unanswered",
 ]
 
 LANDING_S = 12.0
 """An ambiguous write may land until that long after it was sent (contract §1)."""
 
-LONGEST_S = 2880 * 60.0
-"""The longest lease that ECS grants (contract §4)."""
+SHORTEST_S, LONGEST_S = 60.0, 2880 * 60.0
+"""The shortest and the longest lease that ECS grants (contract §4)."""
 
 MOST_CONTAINERS = 50
 
@@ -179,16 +181,17 @@ class Record:
 
 def entered(record: Record, *, number: int, now: float, term_s: float, owner: str = "") -> Record:
     """Write down a PUT before it is sent (rule 1); a disable has `term_s` 0. From now on it may land at any moment."""
-    write = Write(number=number, owner=owner, sent_at=now, term_s=term_s, clean=True)
+    # To the millisecond, for the bounds that follow from it are written down digit by digit.
+    write = Write(number=number, owner=owner, sent_at=round(now, 3), term_s=term_s, clean=True)
     # Those that were sent longer ago than a write can take have landed, and what is sent now lands after them.
     bounds = (other.term_s + max(other.sent_at, now - LANDING_S) for other in record.writes if other.is_enable)
     write = replace(write, over_until=min(bounds, default=inf) - DRIFT_S)
-    writes = tuple(_beside(other, write) for other in record.writes)
+    writes = tuple(beside(other, write) for other in record.writes)
     clean = all(other.is_enable == write.is_enable for other in record.writes)
     return replace(record, writes=(*writes, replace(write, clean=clean)), number=max(record.number, number))
 
 
-def _beside(open_write: Write, new: Write) -> Write:
+def beside(open_write: Write, new: Write) -> Write:
     """What an open write is worth once another is entered, which may land before or after it (rules 2, 3 and 9)."""
     if open_write.is_enable != new.is_enable:
         return replace(open_write, clean=False)
@@ -243,10 +246,10 @@ def _overtaken(other: Write, confirmed: Write, maybe_until: float) -> Write:
 def died(record: Record, owner: str, now: float) -> Record:
     """Note that a process was found dead: what it had sent and nobody can answer has landed 12 s from now."""
     lost = [write for write in record.writes if write.owner == owner and write.lands_by is None]
-    return replace(_ended(record, lost, now), pace=record.pace.over(owner))
+    return replace(unanswered(record, lost, now), pace=record.pace.over(owner))
 
 
-def _ended(record: Record, lost: list[Write], now: float) -> Record:
+def unanswered(record: Record, lost: list[Write], now: float) -> Record:
     """Await no answer to these writes any more: whatever they do, they have done 12 s from now."""
     ended = any(not write.is_enable for write in lost)  # a disable that may have landed ends all certainty
     return replace(
@@ -271,30 +274,6 @@ def introduced(record: Record, *, arn: str, container: str) -> Record:
     if record.arn == arn and container in record.containers:
         return record
     return replace(record, arn=arn, containers=(*record.containers, container)[-MOST_CONTAINERS:])
-
-
-def merged(record: Record, mine: Record, *, owner: str, now: float) -> Record:
-    """Bring into the shared record what a process knew while it could not write there, or in other files (rule 10).
-
-    Args:
-        record: The shared record as it stands.
-        mine: What the process knows.
-        owner: The process.
-        now: The time.
-    """
-    if record.unknown and not record.writes:
-        return replace(mine, boot=record.boot, quiet_until=record.quiet_until)
-    awaited = {write.number for write in mine.writes if write.owner == owner and write.lands_by is None}
-    # Its writes that await no answer any more were answered to nobody but itself: they may have done anything.
-    answered_writes = {w.number for w in record.writes if w.owner == owner and w.lands_by is None} - awaited
-    record = _ended(record, [w for w in record.writes if w.owner == owner and w.number in answered_writes], now)
-    present = {(write.owner, write.number) for write in record.writes}
-    return replace(
-        record,
-        settled_maybe=record.settled_maybe if mine.unknown else max(record.settled_maybe, mine.settled_maybe),
-        writes=(*record.writes, *(w for w in mine.writes if (w.owner, w.number) not in present)),
-        number=max(record.number, mine.number),
-    )
 
 
 def shortened(record: Record, *, until: float) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -20,40 +21,58 @@ _AHEAD_S = 1.0  # two processors may disagree by less than that on what time it 
 _FURTHEST_S = LONGEST_S + _AHEAD_S  # no bound lies further ahead than the longest lease
 _SLOWEST_S = 1.25 * LINGER_MOST_S + 60.0  # longer than any wait between two calls
 _WRITES, _WORDS, _TEXT = 40, 60, 200
+_FITS = 1023  # bytes that the target of a symbolic link may have everywhere (on XFS; elsewhere it is 4095)
 
 
 def encoded(record: Record) -> str:
-    """The record as one line of JSON."""
+    """The record as one line of JSON; where that would not fit everywhere, without what matters least.
+
+    Without words, others know of a trouble only what kind it is. A container that is left out asks ECS once more of
+    which task it is, and the oldest are likely to be gone.
+    """
+    text = _text(record, words=_WORDS)
+    if len(text) > _FITS:
+        text = _text(record, words=0)
+    while len(text) > _FITS and len(record.containers) > 1:
+        record = replace(record, containers=record.containers[1:])
+        text = _text(record, words=0)
+    return text
+
+
+def _text(record: Record, *, words: int) -> str:
     pace = record.pace
-    return json.dumps(
-        {
-            "v": _VERSION,
-            "boot": record.boot,
-            "arn": record.arn,
-            "containers": record.containers,
-            "number": record.number,
-            "sure": record.settled_sure,
-            "maybe": record.settled_maybe,
-            "asked": record.asked,
-            "off": record.off,
-            "quiet": record.quiet_until,
-            "writes": [
-                (w.number, w.owner, w.sent_at, w.term_s, w.clean, w.lands_by, w.over_until, w.under_until)
-                for w in record.writes
-            ],
-            "granted": (g := record.granted) and (g.sent_at, g.term_s, g.asked_until, g.again_at),
-            "sent": pace.last_sent,
-            "caller": pace.caller,
-            "ends": pace.call_ends,
-            "enabling": _backoff_values(pace.enabling),
-            "releasing": _backoff_values(pace.releasing),
-            "asking": _backoff_values(pace.asking),
-            "governor": (pace.governor.tokens, pace.governor.counted_at, pace.governor.paid),
-            "linger": pace.linger_s,
-            "forbidden": pace.forbidden,
-        },
-        separators=(",", ":"),
-    )
+    values = {
+        "v": _VERSION,
+        "boot": record.boot,
+        "arn": record.arn,
+        "containers": record.containers,
+        "number": record.number,
+        "sure": record.settled_sure,
+        "maybe": _ms(record.settled_maybe),
+        "asked": record.asked,
+        "off": record.off,
+        "quiet": _ms(record.quiet_until),
+        "writes": [
+            (w.number, w.owner, w.sent_at, w.term_s, w.clean, _ms(w.lands_by), w.over_until, _ms(w.under_until))
+            for w in record.writes
+        ],
+        "granted": (g := record.granted) and (g.sent_at, g.term_s, g.asked_until, g.again_at),
+        "sent": _ms(pace.last_sent),
+        "caller": pace.caller,
+        "ends": _ms(pace.call_ends),
+        "enabling": _backoff_values(pace.enabling, words),
+        "releasing": _backoff_values(pace.releasing, words),
+        "asking": _backoff_values(pace.asking, words),
+        "governor": (_ms(pace.governor.tokens), _ms(pace.governor.counted_at), pace.governor.paid),
+        "linger": _ms(pace.linger_s),
+        "forbidden": pace.forbidden and tuple(map(_ms, pace.forbidden)),
+    }
+    return json.dumps(values, separators=(",", ":"))
+
+
+def _ms(value: float | None) -> float | None:
+    """As many digits as matter. What makes sure is written as it is: the same loss, read back, is not told again."""
+    return None if value is None else round(value, 3)
 
 
 def decoded(text: str, *, now: float, boot: str) -> Record | None:
@@ -64,7 +83,7 @@ def decoded(text: str, *, now: float, boot: str) -> Record | None:
     """
     try:
         record = _record(json.loads(text), _Checks(now))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     return record if record.boot == boot else None
 
@@ -159,9 +178,9 @@ def _pace(values: Mapping[str, Any], check: _Checks) -> Pace:
         last_sent=check.past(values["sent"]),
         caller=check.text(values["caller"]),
         call_ends=check.ahead(values["ends"], CALL_S + _AHEAD_S),
-        enabling=_backoff(check.many(values["enabling"], 5), check),
-        releasing=_backoff(check.many(values["releasing"], 5), check),
-        asking=_backoff(check.many(values["asking"], 5), check),
+        enabling=_backoff(values["enabling"], check),
+        releasing=_backoff(values["releasing"], check),
+        asking=_backoff(values["asking"], check),
         governor=Governor(
             tokens=check.number(tokens, 0, MOST_RELEASES),
             counted_at=inf if counted_at == inf else check.past(counted_at),
@@ -172,17 +191,19 @@ def _pace(values: Mapping[str, Any], check: _Checks) -> Pace:
     )
 
 
-def _backoff_values(backoff: Backoff) -> tuple[Any, ...]:
+def _backoff_values(backoff: Backoff, words: int) -> tuple[Any, ...] | None:
+    """Nothing where nothing stands in the way, as almost always."""
+    if backoff == Backoff():
+        return None
     trouble = backoff.trouble
-    reason, detail = (trouble.reason, trouble.detail) if trouble else (None, None)
-    outcome = str(trouble.outcome) if trouble else None
-    return outcome, reason and reason[:_WORDS], detail and detail[:_WORDS], backoff.retry_at, backoff.tries
+    outcome, reason, detail = (trouble.outcome, trouble.reason, trouble.detail) if trouble else (None, None, None)
+    return outcome, (reason or "")[:words], (detail or "")[:words], _ms(backoff.retry_at), backoff.tries
 
 
-def _backoff(row: list[Any], check: _Checks) -> Backoff:
-    outcome, reason, detail, retry_at, tries = row
-    trouble = None if outcome is None else Answer(outcome=Outcome(outcome), reason=reason, detail=detail)
-    for words in (reason, detail):
-        if words is not None:
-            check.text(words)
+def _backoff(values: object, check: _Checks) -> Backoff:
+    if values is None:
+        return Backoff()
+    outcome, reason, detail, retry_at, tries = check.many(values, 5)
+    words = check.text(reason) or None, check.text(detail) or None
+    trouble = None if outcome is None else Answer(outcome=Outcome(outcome), reason=words[0], detail=words[1])
     return Backoff(trouble=trouble, retry_at=check.ahead(retry_at, _SLOWEST_S), tries=int(check.number(tries, 0, 1000)))

@@ -7,7 +7,7 @@ from math import inf
 
 from protectwork import _record
 from protectwork._backoff import Backoff
-from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, Granted, Record
+from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, SHORTEST_S, Granted, Record
 from protectwork._steps import Call, Identity, Made, Policy, Random
 from protectwork._types import Answer, Outcome
 
@@ -51,6 +51,8 @@ def noted(
         return _failed(record, made, trouble, now=now, policy=policy, random=random), outcome
     match made.call:
         case Call.ENABLE:
+            if identity.watches and not identity.releases:  # not written down: others may enable for any shorter time
+                record = _record.shortened(record, until=made.sent_at + SHORTEST_S - DRIFT_S)
             record = _enabled(record, made, now=now, left_s=left_s)
         case Call.DISABLE:
             record = _disabled(record, now=now)

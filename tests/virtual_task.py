@@ -1,7 +1,7 @@
 """Several processes of one task in virtual time: real books and machines, a gate and a record in memory, and real luck.
 
-They act as keepers do: nothing while a call is under way, and nothing while stopped. What is confirmed is held against
-the reference ECS at every moment.
+They act as keepers do: nothing while a call is under way, nothing while stopped, and nothing before the moment that
+they have planned, unless rung. What is confirmed is held against the reference ECS at every moment.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from math import inf
 from virtual_ecs import NO, VirtualEcs, Weather
 
 from protectwork._book import Book
-from protectwork._ledger import Head
-from protectwork._steps import Answered, Call, Demand, HoldBegan, Policy, Send, Tell
+from protectwork._ledger import Head, StateError
+from protectwork._steps import Action, Answered, Call, Demand, HoldBegan, Policy, Send, Tell
 from protectwork._types import Answer, Outcome
+
+LONGEST_WAIT_S = 30.0
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Commons:
     inside: set[str] = field(default_factory=set)
     exclusive: str | None = None
     alive: set[str] = field(default_factory=set)
+    full: set[str] = field(default_factory=set)  # whose changes cannot be written now
 
 
 class State:
@@ -62,6 +65,8 @@ class State:
         return self.commons.head
 
     def commit(self, after: Head, text: str) -> Head | None:
+        if self.owner in self.commons.full:
+            raise StateError("No space left on device (ENOSPC)")
         if after != self.commons.head:
             return None
         self.commons.head = Head(after.number + 1, text)
@@ -103,27 +108,40 @@ class Sent:
 class Process:
     """One process of the task: its holds, its book, and its keeper."""
 
-    def __init__(self, task: Task, name: str) -> None:
-        self.task, self.name = task, name
-        self.book = Book(task.policy, random.Random(f"{task.seed} {name}"), now=lambda: task.now)
-        self.state = State(task.commons, name)
+    def __init__(self, task: Task, owner: str, policy: Policy) -> None:
+        self.task, self.name = task, owner
+        self.book = Book(policy, random.Random(f"{task.seed} {owner}"), now=lambda: task.now)
+        self.state = State(task.commons, owner)
         self.book.open(self.state, scope="task")
-        self.holds: list[float] = []
+        self.holds: list[tuple[float, float]] = []  # (began, declared end)
         self.idle_since = -inf
+        self.entered: Send | None = None  # written down, and not sent: it was stopped in between
         self.sent: Sent | None = None
         self.stopped = False
+        self.at_next_call = ""  # "dies" or "is stopped", between writing it down and sending it
+        self.wakes_at = -inf
 
     @property
     def confirmed(self) -> bool:
         return bool(self.holds) and self.book.lease.sure(self.task.now)
 
-    def demand(self) -> Demand:
-        return Demand(in_flight=len(self.holds), oldest=min(self.holds, default=inf), idle_since=self.idle_since)
+    @property
+    def in_memory(self) -> bool:
+        return not self.book.releases
 
-    def begin(self) -> None:
-        self.holds.append(self.task.now)
-        if self.task.now >= self.book.lease.settled_until(self.task.now):
-            self.book.arrive(self.demand(), lambda demand: HoldBegan(demand=demand))
+    def demand(self) -> Demand:
+        return Demand(
+            in_flight=len(self.holds),
+            oldest=min((began for began, _ in self.holds), default=inf),
+            idle_since=self.idle_since,
+            work_until=max((end for _, end in self.holds), default=-inf),
+        )
+
+    def begin(self, declared_s: float = -inf) -> None:
+        until = self.task.now + declared_s
+        self.holds.append((self.task.now, until))
+        if self.task.now >= self.book.lease.settled_until(self.task.now) or until > self.book.lease.covered_until:
+            self.book.arrive(self.demand(), lambda demand: HoldBegan(demand=demand, until=until))
         self.look()
 
     def end(self) -> None:
@@ -136,32 +154,65 @@ class Process:
     def due(self) -> float:
         if self.stopped:
             return inf
-        return self.sent.answer_at if self.sent else self.book.lease.due(self.task.now)
+        return self.sent.answer_at if self.sent else self.wakes_at
 
     def look(self) -> None:
-        """What the keeper does when it wakes."""
-        now = self.task.now
-        if self.stopped:
+        """What the keeper does when it wakes: all that is due, and a plan for when to wake again."""
+        if self.stopped or (self.sent and self.sent.answer_at > self.task.now):
             return
         if self.sent:
-            if self.sent.answer_at > now:
-                return
             sent, self.sent = self.sent, None
-            answer, left_s = self.task.answer(sent)
-            self.book.answer(self.demand(), Answered(answer=answer, left_s=left_s))
-        self.book.look()
-        for action in self.book.turn(self.demand()):
-            match action:
-                case Send():
-                    self.sent = self.task.send(self, action)
-                case Tell(event=event):
-                    self.task.told.append((now, self.name, event))
+            self._answer(*self.task.answer(sent))
+        elif self.entered:
+            self._send_late(self.entered)
+        if not self.sent:
+            self.book.look()
+            self._act(self.book.turn(self.demand()))
+        self._plan()
+
+    def go_on(self) -> None:
+        self.stopped = False
+        self.look()
 
     def die(self) -> None:
+        self.task.unwritten = self.task.unwritten or self.in_memory
         self.state.close()
         self.stopped = True
         self.holds.clear()
         self.task.processes.remove(self)
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send():
+                    self._send(action)
+                case Tell(event=event):
+                    self.task.told.append((self.task.now, self.name, event))
+
+    def _send(self, send: Send) -> None:
+        befalls, self.at_next_call = self.at_next_call, ""
+        if not befalls:
+            self.sent = self.task.send(self, send)
+            return
+        self.task.say(self.name, befalls, "before it sends", send.call)
+        if befalls == "dies" and len(self.task.processes) > 1:
+            self.die()
+        else:
+            self.entered, self.stopped = send, True
+
+    def _send_late(self, send: Send) -> None:
+        self.entered = None
+        if self.task.now > self.book.lease.sends_by():
+            self._answer(Answer(outcome=Outcome.UNAVAILABLE, reason="not sent"), None)
+        else:
+            self.sent = self.task.send(self, send)
+
+    def _answer(self, answer: Answer, left_s: float | None) -> None:
+        self.book.answer(self.demand(), Answered(answer=answer, left_s=left_s))
+        self.task.check()
+
+    def _plan(self) -> None:
+        self.wakes_at = min(self.book.lease.due(self.task.now), self.task.now + LONGEST_WAIT_S)
 
 
 class Task:
@@ -174,6 +225,7 @@ class Task:
         self.told: list[tuple[float, str, object]] = []
         self.script: list[str] = []
         self.calls: list[tuple[float, str, Call, str]] = []
+        self.unwritten = False  # a process died, and what it did was nowhere but in its memory
         self._names = 0
         self._writes = 0
 
@@ -185,9 +237,9 @@ class Task:
     def holds(self) -> int:
         return sum(len(process.holds) for process in self.processes)
 
-    def start(self) -> Process:
+    def start(self, policy: Policy | None = None) -> Process:
         self._names += 1
-        process = Process(self, f"{self._names:012x}")
+        process = Process(self, f"{self._names:012x}", policy or self.policy)
         process.name = f"p{self._names}"
         self.processes.append(process)
         return process

@@ -252,6 +252,10 @@ def far_in_the_future(text: str) -> str:
     return json.dumps(json.loads(text) | {"sure": until, "maybe": until})
 
 
+def beyond_any_number(text: str) -> str:
+    return json.dumps(json.loads(text) | {"sent": -(10**400)})
+
+
 def planted(task: Task, directory: Path, forge: Callable[[str], str]) -> int:
     """Have the record of a living lease stand there, forged, when the lease itself is gone; the calls made before."""
     (author,) = task.workers(1)
@@ -266,7 +270,7 @@ def planted(task: Task, directory: Path, forge: Callable[[str], str]) -> int:
 
 
 def test_a_planted_record_is_unknown_so_ecs_is_asked_and_the_work_is_protected(tmp_path: Path) -> None:
-    forgers = [corrupt, truncated, of_another_boot, far_in_the_future]
+    forgers = [corrupt, truncated, of_another_boot, far_in_the_future, beyond_any_number]
     with ThreadPoolExecutor(len(forgers)) as threads:
         list(threads.map(lambda forge: is_not_believed(forge, fresh(tmp_path, forge.__name__)), forgers))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from virtual_task import Commons, State
 
+from protectwork import ProtectionManager, Settings
 from protectwork._book import Book
-from protectwork._ledger import LoneState, StateError
+from protectwork._ledger import LoneState, StateError, kernel
 from protectwork._record_text import decoded
 from protectwork._steps import Answered, Call, Demand, HoldBegan, Policy, Send
 from protectwork._types import Answer, Outcome
+from protectwork.testing import RecordingBackend
 
 WORK = Demand(in_flight=1, oldest=100.0)
 
@@ -36,24 +39,47 @@ def clock() -> Clock:
     return Clock()
 
 
-def opened(state, clock: Clock) -> Book:
-    book = Book(Policy(), random.Random(1), now=lambda: clock.now)
+def opened(state, clock: Clock, *, policy: Policy | None = None) -> Book:
+    book = Book(policy or Policy(), random.Random(1), now=lambda: clock.now)
     book.open(state, scope="task")
     return book
 
 
-def take_lease(book: Book, clock: Clock) -> list[Call]:
+@pytest.fixture
+def two(clock: Clock) -> tuple[Book, Full, Book, Full]:
+    """Two processes of one task that release at once; the record can be written."""
+    commons = Commons()
+    states = Full(commons, "a" * 12), Full(commons, "b" * 12)
+    for state in states:
+        state.full = False
+    one, other = (opened(state, clock, policy=Policy(linger_s=0.0)) for state in states)
+    return one, states[0], other, states[1]
+
+
+def work(clock: Clock) -> Demand:
+    """Work that begins now."""
+    return Demand(in_flight=1, oldest=clock.now)
+
+
+def calls(book: Book, demand: Demand) -> list[Call]:
+    """What it sends now, and waits for the answer to."""
+    return [action.call for action in book.turn(demand) if isinstance(action, Send)]
+
+
+def answer(book: Book, demand: Demand, clock: Clock, outcome: Outcome = Outcome.CONFIRMED, **said) -> None:
+    said.setdefault("protected", demand.in_flight > 0)
+    book.answer(demand, Answered(answer=Answer(outcome=outcome, sent_at=clock.now, task_arn="t", **said)))
+
+
+def take_lease(book: Book, clock: Clock, demand: Demand = WORK) -> list[Call]:
     """Begin to work, and have ECS confirm whatever is asked."""
-    book.arrive(WORK, lambda demand: HoldBegan(demand=demand))
+    book.arrive(demand, lambda demand: HoldBegan(demand=demand))
     made = []
     for _ in range(4):
-        sends = [action.call for action in book.turn(WORK) if isinstance(action, Send)]
+        sends = calls(book, demand)
         made += sends
         if sends:
-            answer = Answer(
-                outcome=Outcome.CONFIRMED, protected=sends == [Call.ENABLE], sent_at=clock.now, task_arn="t"
-            )
-            book.answer(WORK, Answered(answer=answer))
+            answer(book, demand, clock, protected=sends == [Call.ENABLE])
         clock.now += 1.0
     return made
 
@@ -127,6 +153,143 @@ def test_who_leaves_the_gate_while_the_record_is_in_memory_is_sure_of_nothing_af
     assert not book.lease.sure(clock.now), "another process may have disabled meanwhile, and could not write it either"
 
 
+def test_who_cannot_write_its_release_is_sure_of_nothing_when_work_comes_back(two, clock: Clock) -> None:
+    one, disk, other, _ = two
+    take_lease(one, clock)
+    disk.full = True
+    assert calls(one, Demand(idle_since=clock.now)) == []
+    disk.full = False
+    clock.now += 3.0
+    assert calls(other, Demand()) == [Call.DISABLE]
+    answer(other, Demand(), clock)
+    clock.now += 1.0
+    one.arrive(work(clock), lambda demand: HoldBegan(demand=demand))
+    assert not one.lease.sure(clock.now)
+
+
+def test_the_very_turn_that_leaves_the_gate_with_a_record_in_memory_keeps_no_certainty(two, clock: Clock) -> None:
+    one, disk, other, _ = two
+    demand = work(clock)
+    take_lease(one, clock, demand)
+    disk.full = True
+    clock.now += 3600.0
+    assert calls(one, demand) == [Call.ENABLE]
+    answer(one, demand, clock)
+    assert one.lease.sure(clock.now)
+    disk.full = False
+    clock.now += 5.0
+    assert calls(one, Demand(idle_since=clock.now)) == []
+    clock.now += 3.0
+    assert calls(other, Demand()) == [Call.DISABLE]
+    answer(other, Demand(), clock)
+    clock.now += 1.0
+    one.arrive(work(clock), lambda demand: HoldBegan(demand=demand))
+    assert not one.lease.sure(clock.now)
+
+
+def test_who_steps_into_the_gate_with_a_record_in_memory_sees_what_others_have_written(two, clock: Clock) -> None:
+    one, disk, other, _ = two
+    take_lease(one, clock)
+    disk.full = True
+    calls(one, Demand(idle_since=clock.now))
+    clock.now += 2.0
+    assert calls(other, Demand()) == [Call.DISABLE]
+    answer(other, Demand(), clock, Outcome.AMBIGUOUS)
+    clock.now += 1.0
+    demand = work(clock)
+    one.arrive(demand, lambda demand: HoldBegan(demand=demand))
+    assert calls(one, demand) == [Call.ENABLE]
+    answer(one, demand, clock)
+    assert not one.lease.sure(clock.now), "the disable may still land"
+    for _ in range(20):
+        clock.now += 1.0
+        if calls(one, demand):
+            answer(one, demand, clock)
+    assert one.lease.sure(clock.now)
+
+
+def test_who_steps_into_the_gate_with_a_record_in_memory_shares_the_lease_that_another_wrote(two, clock: Clock) -> None:
+    one, disk, other, _ = two
+    disk.full = True
+    take_lease(one, clock)
+    calls(one, Demand(idle_since=clock.now))
+    clock.now += 2.0
+    take_lease(other, clock, work(clock))
+    one.arrive(work(clock), lambda demand: HoldBegan(demand=demand))
+    assert one.lease.sure(clock.now)
+
+
+def test_a_lease_that_others_cannot_read_of_counts_for_no_longer_than_their_shortest(two, clock: Clock) -> None:
+    one, disk, *_ = two
+    disk.full = True
+    demand = work(clock)
+    take_lease(one, clock, demand)
+    began = clock.now - 3.0
+    assert one.lease.sure(began + 57.9)
+    assert not one.lease.sure(began + 58.0)
+    assert calls(one, demand) == []
+    clock.now = began + 31.0
+    assert calls(one, demand) == [Call.ENABLE]
+
+
+def test_an_enable_that_cannot_be_written_is_not_shorter_than_what_was_written_meanwhile(two, clock: Clock) -> None:
+    one, disk, other, _ = two
+    one.lease.policy, disk.full = Policy(lease_s=60.0), True
+    demand = work(clock)
+    take_lease(one, clock, demand)
+    clock.now += 22.0
+    theirs = work(clock)
+    other.arrive(theirs, lambda demand: HoldBegan(demand=demand))
+    while Call.ENABLE not in (made := calls(other, theirs)):
+        answer(other, theirs, clock, protected=False) if made else None
+        clock.now += 0.25
+    answer(other, theirs, clock, Outcome.AMBIGUOUS)
+    while not (sends := [action for action in one.turn(demand) if isinstance(action, Send)]):
+        clock.now += 0.25
+    assert clock.now < one._repair_at - 1.0, "before it looks anyway whether the record can be written again"
+    assert [send.minutes for send in sends] == [120]
+
+
+def test_what_is_sure_stays_so_while_it_is_tried_in_vain_to_write_it(two, clock: Clock) -> None:
+    one, disk, other, _ = two
+    take_lease(other, clock)
+    assert calls(other, Demand(idle_since=clock.now)) == [Call.DISABLE]
+    answer(other, Demand(), clock)
+    disk.full = True
+    clock.now += 1.0
+    demand = work(clock)
+    assert take_lease(one, clock, demand) == [Call.ENABLE]
+    for _ in range(300):
+        clock.now += 1.0
+        if calls(one, demand):
+            assert one.lease.sure(clock.now)
+            answer(one, demand, clock)
+        assert one.lease.sure(clock.now)
+
+
+def test_the_answered_write_of_another_is_not_awaited_for_ever(two, clock: Clock) -> None:
+    one, disk, other, _ = two
+    take_lease(other, clock)
+    idle = Demand(idle_since=clock.now)
+    assert calls(other, idle) == [Call.DISABLE]
+    disk.full = True
+    demand = work(clock)
+    one.arrive(demand, lambda demand: HoldBegan(demand=demand))  # the gate is taken
+    assert calls(one, demand) == []
+    assert one.lease.record.writes
+    disk.full = False
+    answer(other, idle, clock)
+    one.arrive(demand, lambda demand: HoldBegan(demand=demand))
+    asked = 0
+    for _ in range(120):
+        clock.now += 1.0
+        if calls(one, demand):
+            asked += 1
+            answer(one, demand, clock)
+    assert one.lease.sure(clock.now)
+    assert asked <= 2, "once at once, and once when all has landed"
+
+
 def test_what_others_wrote_while_this_process_was_stopped_is_believed(clock: Clock) -> None:
     commons = Commons()
     first, second = opened(State(commons, "a" * 12), clock), opened(State(commons, "b" * 12), clock)
@@ -141,3 +304,20 @@ def test_what_others_wrote_while_this_process_was_stopped_is_believed(clock: Clo
     second.arrive(WORK, lambda demand: HoldBegan(demand=demand))
     assert clock.now > now + 3.0
     assert second.lease.record.granted is not None
+
+
+def test_a_fault_as_the_keeper_ends_makes_nobody_wait(tmp_path, monkeypatch) -> None:
+    tmp_path.chmod(0o700)
+    backend = RecordingBackend()
+    manager = ProtectionManager(backend, settings=Settings(state_dir=str(tmp_path), linger=0))
+    with manager.protect():
+        pass
+    assert manager.drain(5)
+
+    def fault(name: str) -> None:
+        raise ZeroDivisionError(name)
+
+    monkeypatch.setattr(kernel, "hook", fault)
+    began = time.monotonic()
+    manager.close()
+    assert time.monotonic() - began < 1.0

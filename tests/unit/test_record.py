@@ -7,6 +7,8 @@ from math import inf
 
 import pytest
 
+from protectwork._merge import merged
+from protectwork._pace import Pace
 from protectwork._record import Record, answered, closed, entered, seen
 from protectwork._types import Outcome
 
@@ -130,3 +132,54 @@ def test_a_shorter_enable_that_was_open_may_have_landed_last_even_if_it_closes_b
     record = closed(record, 13.0)
     record = answered(record, number=2, now=13.0, outcome=Outcome.CONFIRMED, lands_by=19.0)
     assert record.sure_until == T - 2.0
+
+
+def test_a_write_of_another_that_is_brought_in_is_awaited_no_longer_than_it_may_take_to_land() -> None:
+    mine = entered(entered(NOTHING, number=1, now=0.0, term_s=0.0, owner="b"), number=2, now=1.0, term_s=T, owner="a")
+    record = merged(replace(NOTHING, number=1), mine, owner="a", now=5.0)
+    assert [(write.owner, write.lands_by) for write in record.writes] == [("b", 17.0), ("a", None)]
+
+
+def test_an_enable_that_is_brought_in_beside_an_open_disable_makes_nothing_sure() -> None:
+    mine = entered(NOTHING, number=1, now=1.0, term_s=T, owner="a")
+    theirs = entered(NOTHING, number=1, now=0.0, term_s=0.0, owner="b")
+    theirs = answered(theirs, number=1, now=0.5, outcome=Outcome.AMBIGUOUS, lands_by=12.0, owner="b")
+    record = merged(theirs, mine, owner="a", now=2.0)
+    record = answered(record, number=1, now=3.0, outcome=Outcome.CONFIRMED, lands_by=13.0, owner="a")
+    assert closed(record, 12.0).sure_until == -inf
+
+
+def test_an_enable_that_others_did_not_know_of_is_sure_for_no_longer_than_their_shortest() -> None:
+    mine = entered(NOTHING, number=1, now=1.0, term_s=T, owner="a")
+    record = merged(NOTHING, mine, owner="a", now=2.0)
+    record = answered(record, number=1, now=3.0, outcome=Outcome.CONFIRMED, lands_by=13.0, owner="a")
+    assert record.sure_until == 59.0
+
+
+def test_of_two_enables_that_knew_nothing_of_each_other_the_shorter_one_counts() -> None:
+    mine = entered(NOTHING, number=1, now=1.0, term_s=60.0, owner="a")
+    theirs = entered(NOTHING, number=1, now=0.0, term_s=HOUR, owner="b")
+    record = merged(theirs, mine, owner="a", now=2.0)
+    record = answered(record, number=1, now=3.0, outcome=Outcome.CONFIRMED, lands_by=13.0, owner="b")
+    assert record.settled_sure == 59.0, "mine may land last"
+
+
+def test_what_is_sure_is_brought_in_only_by_who_held_the_gate_and_only_where_no_disable_is_open() -> None:
+    mine = enabled(NOTHING, 1, 0.0)
+    disabling = entered(replace(NOTHING, number=1), number=2, now=0.0, term_s=0.0, owner="b")
+    assert merged(NOTHING, mine, owner="a", now=2.0, held=True).sure_until == T - 2.0
+    assert merged(NOTHING, mine, owner="a", now=2.0).sure_until == -inf
+    landed = closed(merged(disabling, mine, owner="a", now=2.0, held=True), 14.0)
+    assert (landed.settled_sure, landed.settled_maybe) == (-inf, T)
+
+
+def test_a_container_that_was_shown_to_be_of_the_task_stays_so() -> None:
+    record, mine = (replace(NOTHING, arn="t", containers=(name,)) for name in ("one", "other"))
+    assert merged(record, mine, owner="a", now=0.0).containers == ("one", "other")
+    assert merged(replace(record, arn="another"), mine, owner="a", now=0.0).containers == ("one",)
+
+
+def test_whoever_called_last_knows_what_stands_in_the_way_of_the_next_call() -> None:
+    earlier, later = (replace(NOTHING, pace=Pace().called(at, "a")) for at in (1.0, 2.0))
+    for record, mine in ((earlier, later), (later, earlier)):
+        assert merged(record, mine, owner="a", now=3.0).pace.ready_at == 9.0
