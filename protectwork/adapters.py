@@ -40,14 +40,18 @@ class Watch:
         self._alarm, self._log = NativeAlarm(), Mailbox()
         self._running = self._told = False
 
-    def start(self) -> None:
-        """Start looking; a second start is a no-op. Where no thread can be started, the next start tries again."""
+    def start(self) -> bool:
+        """Start looking, unless it does already; False where no thread can be started, and the next start tries again.
+
+        Not for two threads at once.
+        """
         if not self._running:
             self._running = True
             try:
                 start_thread(self._run, name=f"protectwork-{self._name}")
             except RuntimeError:  # a limit, or the interpreter's exit
                 self._running = False
+        return self._running
 
     def ring(self) -> None:
         """Have it look soon. Never blocks; any thread may call it."""
@@ -75,8 +79,9 @@ class Watch:
 class Pause:
     """Keeps admission closed while the task cannot be protected, and has ECS asked again meanwhile.
 
-    ECS is asked only while something is in flight. When nothing is, a hold of its own asks, as often as the lease
-    machine allows, and for no longer than it takes: so the worker that waits for work again finds out when it may.
+    ECS is asked only while something is in flight, and work may not come while admission is closed. So it takes a hold
+    of its own, which asks as often as the lease machine allows; but not while an older lease is still sure: without
+    work that one has to end, for it is what the deployment waits for.
 
     Args:
         manager: Whose admission it is.
@@ -107,7 +112,7 @@ class Pause:
                 self.begin()
             elif self.REASON in admission.reasons and self._may_open():
                 admission.reopen(self.REASON)
-            self._ask(wanted=admission.reasons == (self.REASON,))
+            self._ask(wanted=admission.reasons == (self.REASON,) and not self._manager.confirmed)
 
     def end(self) -> None:
         """Leave admission as it is without this, for good."""
@@ -127,7 +132,7 @@ class Pause:
         return self._manager.trouble is None and (self._manager.confirmed or not self._when_unprotected)
 
     def _ask(self, *, wanted: bool) -> None:
-        if self._asking and not (wanted and self._asking.waiting):
+        if self._asking and not wanted:
             self._asking.release()
             self._asking = None
         elif wanted and not self._asking:

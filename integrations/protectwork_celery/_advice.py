@@ -12,9 +12,16 @@ __all__ = ["advise"]
 
 
 def advise(consumer: Consumer, options: Options) -> None:
-    """Log what is worth a warning, once per worker."""
+    """Log what is worth a warning, once per worker. Never raises: no worker stays down for want of advice."""
     if getattr(consumer, "restart_count", 0) > 0:  # it has only connected again
         return
+    try:
+        _advise(consumer, options)
+    except Exception as error:  # noqa: BLE001 - a limit that is no number, say: Celery will tell of that in its own way
+        logger.warning("what there is to say about this worker's time limits could not be found out: %s", error)
+
+
+def _advise(consumer: Consumer, options: Options) -> None:
     jobs = {name: job for name, job in consumer.app.tasks.items() if not name.startswith("celery.")}
     for glob in unmatched(options, consumer.app.tasks):
         logger.warning("no Celery task matches %r; registered are: %s", glob, ", ".join(sorted(jobs)) or "none")

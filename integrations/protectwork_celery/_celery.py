@@ -76,6 +76,7 @@ class Request(Protocol):
     time_limits: Limits
     worker_pid: int | None
     time_start: float | None
+    acknowledged: bool
 
     def reject(self, requeue: bool = ...) -> None:  # noqa: FBT001 - Celery's own
         """Give the message back."""
@@ -89,6 +90,7 @@ class Consumer(Protocol):
     blueprint: Any
     connection: Any
     controller: Any
+    hub: Any
     pool: Any
     on_task_request: Callable[[Request], object]
     task_consumer: Any

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from protectwork import UnprotectedError
 from protectwork_celery._celery import Request, State, logger
-from protectwork_celery._intake import Intake
 from protectwork_celery._runs import Run, Runs
 
 __all__ = ["Door"]
@@ -25,7 +24,10 @@ class Door:
 
     Args:
         hand_over: What the door stands before.
-        deserves: Whether runs of the Celery task of that name are to be protected.
+        on_refused: Called when a request has been refused; `give_back_refused` is to follow on the consumer's thread,
+            once no more messages come.
+        on_aside: Called when a request has been set aside; `open` is to follow there when it is settled. It returns
+            whether it will.
     """
 
     def __init__(
@@ -33,16 +35,15 @@ class Door:
         *,
         hand_over: Callable[[Request], object],
         runs: Runs,
-        intake: Intake,
         state: State,
-        deserves: Callable[[str], bool],
         on_refused: Callable[[], None],
-        on_aside: Callable[[], None],
+        on_aside: Callable[[], bool],
     ) -> None:
         self._hand_over = hand_over
-        self._runs, self._intake, self._state, self._deserves = runs, intake, state, deserves
+        self._runs, self._state = runs, state
         self._on_refused, self._on_aside = on_refused, on_aside
         self._aside: deque[tuple[Request, Run]] = deque()
+        self._refused: deque[tuple[Request, Run]] = deque()
 
     def __call__(self, request: Request) -> None:
         """Take one request."""
@@ -53,15 +54,16 @@ class Door:
             run = None
         if run is None:
             self._hand_over(request)
+        elif run.hold.confirmed and not self._aside:
+            self._let_in(request, run)
         elif self._aside or run.hold.waiting:
             self._aside.append((request, run))
-            self._on_aside()
+            if not self._on_aside():
+                self._pass_all()
         else:
             self._pass(request, run)
 
     def _begin(self, request: Request) -> Run | None:
-        if not self._deserves(request.task.name):
-            return None
         return self._runs.begin(request, timeout_s=0.0 if self._aside else _PATIENCE_S)
 
     @property
@@ -82,28 +84,43 @@ class Door:
         while self.is_settled():
             self._pass(*self._aside.popleft())
 
+    def _pass_all(self) -> None:
+        while self._aside:
+            self._pass(*self._aside.popleft())
+
     def _pass(self, request: Request, run: Run) -> None:
         try:
             run.hold.require()
         except UnprotectedError as error:
             logger.warning("%s; its message goes back", error)
-            self._on_refused()  # closes admission: what goes back must not come again at once
-            self._intake.apply()
-            self._give_back(request, run)
+            self._refused.append((request, run))
+            self._on_refused()
             return
+        self._let_in(request, run)
+
+    def _let_in(self, request: Request, run: Run) -> None:
         run.handed = True
         self._hand_over(request)
 
+    def give_back_refused(self) -> None:
+        """Return what was refused."""
+        self._give_back_all(self._refused)
+
     def give_back_all(self) -> None:
-        """Return what stands aside, for the worker is going down."""
-        while self._aside:
-            self._give_back(*self._aside.popleft())
+        """Return what stands aside too, for the worker is going down."""
+        self._give_back_all(self._refused)
+        self._give_back_all(self._aside)
 
     def forget_all(self) -> None:
-        """Drop what stands aside: its connection is gone, and the broker delivers it again."""
-        while self._aside:
-            _, run = self._aside.popleft()
-            self._runs.end(run)
+        """Drop what has not passed: its connection is gone, and the broker delivers it again."""
+        for requests in (self._refused, self._aside):
+            while requests:
+                _, run = requests.popleft()
+                self._runs.end(run)
+
+    def _give_back_all(self, requests: deque[tuple[Request, Run]]) -> None:
+        while requests:
+            self._give_back(*requests.popleft())
 
     def _give_back(self, request: Request, run: Run) -> None:
         self._runs.end(run)

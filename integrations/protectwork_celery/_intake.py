@@ -25,8 +25,9 @@ class Intake:
             self._consumer.call_soon(self.apply)
 
     def begin_anew(self) -> None:
-        """The consumer has connected again, and consumes."""
+        """The consumer has connected again, and is about to consume."""
         self._stopped = False
+        self.apply()
 
     def apply(self) -> None:
         """Do as admission says, on the consumer's own thread."""
@@ -36,5 +37,11 @@ class Intake:
         self._stopped = not self._stopped
         if self._stopped:
             tap.cancel()
+            tap.consume = _not_now
         else:
+            del tap.consume
             tap.consume()
+
+
+def _not_now(*_: object, **__: object) -> None:
+    """What Celery does whenever it begins its loop, or is told to consume from one more queue."""

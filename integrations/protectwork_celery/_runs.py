@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import weakref
 from _thread import RLock
+from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
 from typing import Any
 
 from protectwork import Hold, ProtectionManager
@@ -17,7 +17,6 @@ __all__ = ["Run", "Runs"]
 _LONGEST_WORK_S = 48 * 3600.0  # no lease is longer; longer work is renewed
 _SHORTEST_WORK_S = 0.001
 _SOME = 32  # so many holds may stand before a look whether some are over is worth its time
-_OUTLIVES_S = 60.0  # how long a job may live on after its worker has written it off
 
 
 class Run:
@@ -31,7 +30,7 @@ class Run:
         begun: Its body is known to run, here or in a child.
     """
 
-    __slots__ = ("_gone_at", "begun", "handed", "hold", "id", "limit_s", "request", "running")
+    __slots__ = ("begun", "handed", "hold", "id", "limit_s", "request", "running")
 
     def __init__(self, request: Request, hold: Hold) -> None:
         self.id = request.id
@@ -39,25 +38,25 @@ class Run:
         self.hold = hold
         self.limit_s = hold.max_duration_s
         self.handed = self.running = self.begun = False
-        self._gone_at: float | None = None
 
-    def is_over(self, state: State, now: float, *, in_children: bool) -> bool:
+    def is_over(self, state: State, *, in_children: bool) -> bool:
         """Whether nothing of it can run any more.
 
         The worker's own state is right through every death of a child, where events would be counted twice or never;
-        but it may hear of one only five seconds later.
+        but it may hear of one only five seconds later, and forgets what it has handed over when its connection is gone.
         """
+        request = self.request()
         if self.running or not self.handed:
             return False
-        request = self.request()
-        if request is None or (in_children and request.worker_pid and not _lives(request.worker_pid)):
+        if request is None:
+            return True
+        if in_children and request.worker_pid and not _lives(request.worker_pid):
             return True
         if request in state.reserved_requests or request in state.active_requests:
-            self._gone_at = None
             return False
-        if self._gone_at is None:
-            self._gone_at = now
-        return now - self._gone_at > _OUTLIVES_S or not _lives_on(request)
+        if in_children:
+            return not _child_works_on(request)
+        return bool(request.time_start or request.acknowledged)  # else it stands in the pool's own queue
 
 
 class Runs:
@@ -66,12 +65,22 @@ class Runs:
     Args:
         manager: Whose holds they are.
         state: What the worker knows of its requests.
+        deserves: Whether runs of the Celery task of that name are to be protected.
         in_children: Bodies run in children of this process.
         limits: The worker's own time limits.
     """
 
-    def __init__(self, manager: ProtectionManager, state: State, *, in_children: bool, limits: Limits) -> None:
-        self._manager, self._state, self._in_children, self._limits = manager, state, in_children, limits
+    def __init__(
+        self,
+        manager: ProtectionManager,
+        state: State,
+        *,
+        deserves: Callable[[str], bool],
+        in_children: bool,
+        limits: Limits,
+    ) -> None:
+        self._manager, self._state, self._deserves = manager, state, deserves
+        self._in_children, self._limits = in_children, limits
         self._pid = os.getpid()
         self._lock = RLock()  # guards what follows; native, so that the thread that watches can take it under gevent
         self._runs: dict[Run, None] = {}
@@ -79,15 +88,18 @@ class Runs:
         self._running: dict[int, Run] = {}  # by the context of the run: one id may run twice at once
         self._enough = _SOME
 
-    def begin(self, request: Request, *, timeout_s: float) -> Run:
-        """Have the task protected for this request; blocks for at most `timeout_s`."""
+    def begin(self, request: Request, *, timeout_s: float) -> Run | None:
+        """Have the task protected for this request, if it deserves that; blocks for at most `timeout_s`."""
+        if not self._deserves(request.task.name):
+            return None
         hold = self._manager.acquire(
             f"{request.name}[{request.id}]", max_duration=_max_duration_s(request, self._limits), timeout=timeout_s
         )
         run = Run(request, hold)
         with self._lock:
             self._runs[run] = None
-            self._waiting.setdefault(request.id, []).append(run)
+            if not self._in_children:
+                self._waiting.setdefault(request.id, []).append(run)
             crowded = len(self._runs) > self._enough
         if crowded:
             self.sweep()
@@ -97,16 +109,18 @@ class Runs:
     def end(self, run: Run) -> None:
         """Nothing of it runs any more, or it never will. Idempotent."""
         with self._lock:
-            self._runs.pop(run, None)
-            self._forget_waiting(run)
+            self._forget(run)
         run.hold.release()
 
     def sweep(self) -> bool:
         """End what is over; return whether nothing is left."""
-        now = monotonic()
         for run in self._all():
-            if run.is_over(self._state, now, in_children=self._in_children):
-                self.end(run)
+            with self._lock:  # else its body might begin here in between
+                over = run.is_over(self._state, in_children=self._in_children)
+                if over:
+                    self._forget(run)
+            if over:
+                run.hold.release()
             elif not run.begun and (request := run.request()) and request.time_start:
                 self._body_begins(run)
         return not self._runs
@@ -127,12 +141,12 @@ class Runs:
         with self._lock:
             # Another message with the same id may stand aside.
             run = next((run for run in self._waiting.get(task_id, ()) if run.handed), None)
-            if run is None:
-                return
-            run.running = True
-            self._running[id(task.request)] = run
-            self._forget_waiting(run)
-        self._body_begins(run)
+            if run:
+                run.running = True
+                self._running[id(task.request)] = run
+                self._forget_waiting(run)
+        if run:
+            self._body_begins(run)
 
     def on_postrun(self, *, task: Job, **_: Any) -> None:
         """A body has ended in this process, however it did."""
@@ -158,6 +172,10 @@ class Runs:
         with self._lock:
             return list(self._runs)
 
+    def _forget(self, run: Run) -> None:
+        self._runs.pop(run, None)
+        self._forget_waiting(run)
+
     def _forget_waiting(self, run: Run) -> None:
         waiting = self._waiting.get(run.id, [])
         if run in waiting:
@@ -169,12 +187,12 @@ class Runs:
 def _max_duration_s(request: Request, of_worker: Limits) -> float | None:
     """Its time limit: the hard one, else the soft one; its own, else that of its Celery task or of the worker."""
     job = request.task
-    limits = (request.time_limits, (job.time_limit, job.soft_time_limit), of_worker)
-    limit = next((limit for kind in zip(*limits, strict=True) for limit in kind if limit), None)
+    (hard, soft), (most, soft_most) = request.time_limits, of_worker
+    limit = hard or job.time_limit or most or soft or job.soft_time_limit or soft_most
     return min(max(float(limit), _SHORTEST_WORK_S), _LONGEST_WORK_S) if limit else None
 
 
-def _lives_on(request: Request) -> bool:
+def _child_works_on(request: Request) -> bool:
     """Whether the child still works on a request that its worker has written off: one that was revoked, say."""
     result = getattr(request, "_apply_result", None)
     result = result and result()

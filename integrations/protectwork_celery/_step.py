@@ -6,7 +6,16 @@ import atexit
 from importlib import import_module
 from typing import Any, cast
 
-from protectwork import ProtectionManager, State, get_manager
+from protectwork import (
+    AdmissionClosed,
+    AdmissionOpened,
+    Event,
+    LeaseConfirmed,
+    LeaseRefused,
+    ProtectionManager,
+    State,
+    get_manager,
+)
 from protectwork.adapters import Pause, Watch, configure_for_framework
 from protectwork_celery._advice import advise
 from protectwork_celery._celery import (
@@ -28,6 +37,7 @@ from protectwork_celery._runs import Runs
 __all__ = ["ProtectionStep"]
 
 _LOOK_EVERY_S = 1.0
+_WAKE_EVERY_S = 0.25
 _LOOK_SOON_S = 0.02  # while requests stand aside
 _STOPPING = "the Celery worker is stopping"
 
@@ -58,24 +68,32 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
             when_unprotected=settings.on_unprotected == "raise",
         )
         self._consumer = consumer
-        self._runs = Runs(self.manager, state, in_children=runs_in_children(consumer), limits=limits_of(consumer))
+        self._in_children = runs_in_children(consumer)
+        self._runs = Runs(
+            self.manager,
+            state,
+            deserves=self._options.deserves,
+            in_children=self._in_children,
+            limits=limits_of(consumer),
+        )
         self._intake = Intake(consumer, self.manager)
         self._watch = Watch(self._look, name="celery")
         self._door = Door(
             hand_over=consumer.on_task_request,
             runs=self._runs,
-            intake=self._intake,
             state=state,
-            deserves=self._options.deserves,
-            on_refused=self._pause.begin,
-            on_aside=self._watch.ring,
+            on_refused=self._refuse,
+            on_aside=self._have_it_opened,
         )
         consumer.on_task_request = self._door
-        signals.task_prerun.connect(self._runs.on_prerun, weak=False, dispatch_uid=id(self))
-        signals.task_postrun.connect(self._runs.on_postrun, weak=False, dispatch_uid=id(self))
+        if not self._in_children:
+            signals.task_prerun.connect(self._runs.on_prerun, weak=False, dispatch_uid=id(self))
+            signals.task_postrun.connect(self._runs.on_postrun, weak=False, dispatch_uid=id(self))
         atexit.register(self._runs.end_all)
+        self._unsubscribe = self.manager.subscribe(self)
 
     def _leave(self) -> None:
+        self._unsubscribe()
         atexit.unregister(self._runs.end_all)
         signals.task_postrun.disconnect(dispatch_uid=id(self))
         signals.task_prerun.disconnect(dispatch_uid=id(self))
@@ -87,6 +105,8 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
         self.manager.start()
         self._intake.begin_anew()
         self._watch.start()
+        if parent.hub:  # before kombu 5.7 nothing from another thread wakes it
+            parent.timer.call_repeatedly(_WAKE_EVERY_S, self._tick)
 
     def stop(self, parent: Any) -> None:
         """Celery goes down, or its connection is gone. Jobs still run: nothing is released here."""
@@ -101,6 +121,32 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
         self._down = True
         self._pause.end()
         self._watch.ring()
+
+    def on_event(self, event: Event) -> None:
+        """What the manager tells: whether messages may be taken has perhaps changed."""
+        if isinstance(event, AdmissionClosed | AdmissionOpened | LeaseConfirmed | LeaseRefused):
+            self._watch.ring()
+
+    def _have_it_opened(self) -> bool:
+        """See to it that the door is opened when it is time; False where nobody is there to do so."""
+        running = self._watch.start()
+        self._watch.ring()
+        return running or bool(self._consumer.hub)
+
+    def _tick(self) -> None:
+        """What the consumer's own thread does now and then."""
+        self._watch.start()
+        self._intake.apply()
+        self._door.open()
+
+    def _refuse(self) -> None:
+        """What goes back must not come again at once: first no more messages are taken."""
+        self._pause.begin()
+        self._consumer.call_soon(self._return)
+
+    def _return(self) -> None:
+        self._intake.apply()
+        self._door.give_back_refused()
 
     def _look(self) -> float | None:
         """What the thread beside does; Celery's own timers stand still while it shuts down."""

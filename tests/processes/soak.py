@@ -1,7 +1,7 @@
 """The tests of kills, calls, handovers and long calls at ten times their size: `python tests/processes/soak.py`.
 
-It takes a quarter of an hour, prints its figures, and takes the arguments of pytest (`-k handover`, say). The same
-tests run in the suite at their ordinary size.
+The kills of Celery's children and the calls for its jobs are among them. It takes twenty minutes, prints its figures,
+and takes the arguments of pytest (`-k handover`, say). The same tests run in the suite at their ordinary size.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ import pytest
 TIMES = int(os.environ.get("SOAK_TIMES", "1"))
 """What the tests multiply their durations, rounds and kills by."""
 
-_FILES = ("test_kills.py", "test_last_holder.py", "test_handover.py", "test_calls.py", "test_long_c_call.py")
+_FILES = (
+    "processes/test_kills.py",
+    "processes/test_last_holder.py",
+    "processes/test_handover.py",
+    "processes/test_calls.py",
+    "processes/test_long_c_call.py",
+    "integrations/test_celery_kills.py",
+    "integrations/test_celery_cost.py",
+)
 
 if __name__ == "__main__":
     os.environ.setdefault("SOAK_TIMES", "10")
-    here = Path(__file__).parent
-    sys.exit(pytest.main(["-n0", "-s", "-v", *sys.argv[1:], *(str(here / name) for name in _FILES)]))
+    tests = Path(__file__).parents[1]
+    sys.exit(pytest.main(["-n0", "-s", "-v", *sys.argv[1:], *(str(tests / name) for name in _FILES)]))

@@ -246,6 +246,23 @@ def test_a_refusal_closes_admission_until_a_lease_is_confirmed_and_ecs_is_asked_
     assert not backend.protected, "and nothing is left in flight by the asking"
 
 
+def test_an_older_lease_is_released_without_work_however_long_ecs_refuses_to_renew_it(manager, backend, clock) -> None:
+    paused = pause(manager, when_refused=True)
+    hold = manager.acquire("job", timeout=0)
+    clock.advance(1)
+    backend.answer_next(REFUSED)
+    while manager.status().state is State.PROTECTED:
+        clock.advance(1)
+    assert manager.status().state is State.AT_RISK
+    looked_at(paused, clock, seconds=2)
+    assert not manager.admission.is_open
+    hold.release()
+    looked_at(paused, clock, seconds=10)
+    assert "disable" in [call.name for call in backend.calls]
+    looked_at(paused, clock, seconds=600)
+    assert manager.admission.is_open
+
+
 def test_a_refusal_closes_nothing_by_default(manager, backend, clock) -> None:
     paused = pause(manager)
     backend.answer_next(REFUSED)

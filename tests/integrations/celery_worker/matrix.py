@@ -13,7 +13,7 @@ from integrations.celery_worker.scene import Scene
 from integrations.celery_worker.workers import Pool
 
 WHOLE = os.environ.get("WHOLE_MATRIX") == "1"
-"""Whether all of it is played, or a third; see `whole_matrix.py`."""
+"""Whether all of it is played, or a third; see `whole.py`."""
 
 POOLS: tuple[Pool, ...] = get_args(Pool)
 

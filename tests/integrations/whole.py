@@ -1,0 +1,23 @@
+"""All pools in all tests of the Celery adapter: `python tests/integrations/whole.py`, three minutes.
+
+It prints how each cell of the matrix went. The suite plays a third of the matrix, and prefork elsewhere. The arguments
+are pytest's (`-k gevent`, say).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PARTS = (
+    ["-n0", "-s", "-v", str(HERE / "celery_worker" / "test_matrix.py")],
+    ["-n4", "--dist=load", str(HERE / "test_celery_admission.py")],
+)
+
+if __name__ == "__main__":
+    os.environ["WHOLE_MATRIX"] = "1"
+    sys.exit(max(pytest.main([*part, *sys.argv[1:]]) for part in PARTS))
