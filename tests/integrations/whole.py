@@ -15,7 +15,7 @@ import pytest
 HERE = Path(__file__).parent
 PARTS = (
     ["-n0", "-s", "-v", str(HERE / "celery_worker" / "test_matrix.py")],
-    ["-n4", "--dist=load", str(HERE / "test_celery_admission.py")],
+    ["-n4", "--dist=load", str(HERE / "test_celery_admission.py"), str(HERE / "admission_whole.py")],
 )
 
 if __name__ == "__main__":

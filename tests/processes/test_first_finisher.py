@@ -28,7 +28,7 @@ def test_of_four_processes_only_the_last_to_finish_releases_the_task(tmp_path: P
         ended += [worker.ask("end") for worker in crew[1:3]]
         assert stays_protected(task)
         ended.append(crew[3].ask("end"))
-        assert task.released_after(ended[-1]) < 3.0
+        assert task.released_after(ended[-1]) < 10
         assert not task.exposed(stretches(begun, ended))
         assert (len(task.agent.enables), len(task.agent.disables)) == (1, 1)
 
@@ -45,7 +45,7 @@ def test_of_prefork_children_only_the_last_to_finish_releases_the_task(tmp_path:
         ended += [server.ask("child", number, "end") for number in (0, 1)]
         assert stays_protected(task)
         ended.append(server.ask("child", 2, "end"))
-        assert task.released_after(ended[-1]) < 3.0
+        assert task.released_after(ended[-1]) < 10
         assert not task.exposed(stretches(begun, ended[1:]))
         assert (len(task.agent.enables), len(task.agent.disables)) == (1, 1)
 
@@ -60,6 +60,6 @@ def test_of_two_managers_in_each_of_two_processes_only_the_last_to_finish_releas
         for worker, manager in order:
             assert stays_protected(task)
             ended.append(worker.ask("end", manager))
-        assert task.released_after(ended[-1]) < 3.0
+        assert task.released_after(ended[-1]) < 10
         assert not task.exposed(stretches(begun, ended))
         assert (len(task.agent.enables), len(task.agent.disables)) == (1, 1)

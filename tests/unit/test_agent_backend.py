@@ -35,7 +35,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d
 WHOLE = HEAD + PROTECTED
 
 DEADLINE_S = 0.4
-BOUND_S = 3.0
+BOUND_S = 10.0
 """A call that ends by its deadline ends long before this, on a machine however busy."""
 
 Behaviour = Callable[["Endpoint", socket.socket], None]
@@ -99,7 +99,7 @@ def answering(data: bytes) -> Behaviour:
     return behave
 
 
-def backend_at(endpoint: Endpoint, *, deadline_s: float = 5.0) -> AgentBackend:
+def backend_at(endpoint: Endpoint, *, deadline_s: float = 20.0) -> AgentBackend:
     return AgentBackend(endpoint.uri, deadline_s=deadline_s)
 
 

@@ -320,4 +320,4 @@ def test_a_fault_as_the_keeper_ends_makes_nobody_wait(tmp_path, monkeypatch) -> 
     monkeypatch.setattr(kernel, "hook", fault)
     began = time.monotonic()
     manager.close()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 1.9

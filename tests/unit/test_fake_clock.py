@@ -227,7 +227,7 @@ def test_an_alarm_that_is_gone_is_not_waited_for(fake_clock: FakeClock):
 
     fake_clock.advance(1.0)
 
-    assert time.monotonic() - began_really < 1.0
+    assert time.monotonic() - began_really < 4
 
 
 def _start_thread(run: Callable[[], None]) -> None:
@@ -296,7 +296,7 @@ def test_time_moves_on_without_a_thread_that_is_away(fake_clock: FakeClock, has_
     gone.wait(5)
     fake_clock.advance(7.0)
 
-    assert time.monotonic() - began_really < 1
+    assert time.monotonic() - began_really < 4
 
     leave.set()
     back.wait(5)

@@ -114,7 +114,7 @@ def test_many_greenlets_at_once_share_one_lease(ran: Ran) -> None:
 def test_a_greenlet_that_waits_does_not_block_its_hub(ran: Ran) -> None:
     assert ran.said["waited_s"] >= 3.0
     assert ran.said["ticks"] > 50
-    assert ran.said["gap_s"] < 1.5
+    assert ran.said["gap_s"] < 2.5
 
 
 def test_a_call_that_is_due_is_made_while_a_greenlet_lets_nobody_else_run(ran: Ran) -> None:

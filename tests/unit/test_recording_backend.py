@@ -153,7 +153,7 @@ def test_time_moves_on_while_a_call_is_held(recording_backend: RecordingBackend,
 
     assert woke == [7.0, 17.0, 30.0]
     assert [call.time - began for call in recording_backend.calls] == [0.0, 7.0, 17.0]
-    assert time.monotonic() - began_really < 1.5
+    assert time.monotonic() - began_really < 5
 
 
 def test_a_test_can_wait_for_a_call(recording_backend: RecordingBackend):
