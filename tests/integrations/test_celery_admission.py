@@ -181,7 +181,7 @@ def test_a_broken_connection_neither_loses_nor_doubles_what_stands_aside(
         assert all(map(stage.protected, runs))
 
 
-# -- a user closes admission, a task waits for its time, a worker stops
+# -- a user closes admission
 
 
 def test_admission_closed_by_a_user_stops_consumption(server: RedisServer, tmp_path: Path, pool: Pool) -> None:
