@@ -192,7 +192,7 @@ def test_what_fails_in_the_middle_of_work_is_told_once_and_exposes_nobody(
             actor.ask(f"failing(errno.{number}, {name!r})")
         longer = [actor.ask("begin(max_duration=3600)") for actor in actors]  # the lease has to be extended
         assert None not in longer
-        wait_until(lambda: len(agent.enables) == 3)
+        wait_until(lambda: len(agent.enables) >= 3)
         for actor in actors:
             [(told, _)] = heard(actor)
             assert number in told
@@ -214,15 +214,16 @@ def test_when_there_is_space_again_the_processes_share_again(tmp_path: Path) -> 
         for actor in actors:
             assert actor.ask("begin(max_duration=3600)") is not None
             heard(actor)
-        wait_until(lambda: len(agent.enables) == 3)
+        wait_until(lambda: len(agent.enables) >= 3)  # what is not written down is believed for a minute, and renewed
         for actor in actors:
             actor.ask("healed()")
         until = agent.now() + REPAIRED_S
         wait_until(lambda: agent.now() > until)
         assert actors[0].ask("begin(max_duration=7200)") is not None
-        wait_until(lambda: len(agent.enables) == 4)
+        wait_until(lambda: agent.enables[-1].minutes >= 120)
+        asked = len(agent.enables)
         assert actors[1].ask("begin(max_duration=7200)") is not None
-        assert len(agent.enables) == 4, "the other joins it"
+        assert len(agent.enables) == asked, "the other joins it"
         ended = [actor.ask("end()") for actor in actors]
         for start, end in zip(begun, ended, strict=True):
             assert agent.was_protected(start, end)

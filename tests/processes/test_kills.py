@@ -14,14 +14,15 @@ from processes.workers import Stretch, Task, Worker
 
 from protectwork.testing.faults import Hang
 
-LINGER_S = 1.0
+LINGER_S = 2.0
+AT_WORK = 3
 SOON_ENOUGH_S = 1.25 * LINGER_S + 3.0
 STORM_S = 20.0 * TIMES
 BOUND_S = 30.0
 KILLS = 25 * TIMES
 KILL_EVERY_S = 0.4
-# With two at work when one is killed the task never lingers to its end: a task that flaps would have no release left
-# when the storm is over.
+# With so many at work when one is killed the task never lingers to its end: a task that flaps would have no release
+# left when the storm is over.
 JOBS: dict[str, Any] = {"threads": 2, "jobs_s": (0.05, 0.8), "pauses_s": (0.02, 0.6)}
 FAST = 10.0
 LATE_S, LATEST_S = 9.0, 12.0  # a call may take effect until twelve seconds after it was sent
@@ -66,7 +67,7 @@ class Storm:
         self.living.append(worker)
 
     def _a_busy_one(self) -> Worker:
-        wait_until(lambda: sum(worker.busy for worker in self.living) > 1)
+        wait_until(lambda: sum(worker.busy for worker in self.living) >= AT_WORK)
         return self._random.choice([worker for worker in self.living if worker.busy])
 
     def _kill(self, worker: Worker) -> float:

@@ -159,7 +159,8 @@ class Task:
 
     def released_after(self, moment: float) -> float:
         """Wait until the task is released; how long after `moment` that was."""
-        assert self.agent.wait_until(lambda: not self.agent.protected, timeout_s=_BOUND_S), "it was never released"
+        released = self.agent.wait_until(lambda: not self.agent.protected, timeout_s=_BOUND_S)
+        assert released, f"it was never released: {[(call.time - moment, call.call) for call in self.agent.calls[-9:]]}"
         return self.agent.changes[-1].time - moment
 
     def exposed(self, stretches: Iterable[Stretch]) -> list[Stretch]:
