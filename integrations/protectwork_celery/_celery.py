@@ -28,6 +28,7 @@ __all__ = [
     "app_of",
     "inspect_command",
     "is_closing",
+    "keep_running_jobs",
     "limits_of",
     "logger",
     "require_version",
@@ -42,6 +43,7 @@ signals: Any = import_module("celery.signals")
 Bootstep: Any = import_module("celery.bootsteps").StartStopStep
 
 _OLDEST = (5, 4)
+_KEEPS_JOBS = (5, 6)
 
 
 Limits = tuple[float | None, float | None]
@@ -114,9 +116,13 @@ def require_version() -> None:
     Raises:
         ImportError: It is too old.
     """
-    found: str = celery.__version__
-    if tuple(int(number) for number in re.findall(r"\d+", found)[:2]) < _OLDEST:
+    if _version() < _OLDEST:
+        found = celery.__version__
         raise ImportError(f"protectwork_celery needs Celery 5.4 or later, got {found}: pip install -U 'celery>=5.4,<6'")
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", celery.__version__)[:2])
 
 
 def worker_state() -> State:
@@ -134,6 +140,30 @@ def runs_in_children(consumer: Consumer) -> bool:
     """Whether the worker's pool is one of processes."""
     prefork = sys.modules.get("celery.concurrency.prefork")
     return prefork is not None and isinstance(consumer.pool, prefork.TaskPool)
+
+
+def keep_running_jobs(consumer: Consumer) -> None:
+    """Have the worker hear of the end of every job that runs; nothing to do from Celery 5.6 on.
+
+    Before, a prefork pool forgets all its jobs when it is flushed after a lost connection, those that run included:
+    their results are dropped, and the worker takes them for running for ever.
+    """
+    pool = consumer.pool
+    jobs: dict[int, Any] | None = getattr(getattr(pool, "_pool", None), "_cache", None)
+    if _version() < _KEEPS_JOBS and jobs is not None and not isinstance(pool.flush, _Flush):
+        pool.flush = _Flush(pool.flush, jobs)
+
+
+class _Flush:
+    """Flushes a pool, save the jobs that run."""
+
+    def __init__(self, flush: Callable[[], None], jobs: dict[int, Any]) -> None:
+        self._flush, self._jobs = flush, jobs
+
+    def __call__(self) -> None:
+        running = {number: job for number, job in self._jobs.items() if job.accepted()}
+        self._flush()
+        self._jobs.update((number, job) for number, job in running.items() if not job.ready())
 
 
 def inspect_command() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -22,6 +22,7 @@ from protectwork_celery._celery import (
     Bootstep,
     Consumer,
     is_closing,
+    keep_running_jobs,
     limits_of,
     logger,
     runs_in_children,
@@ -101,6 +102,7 @@ class ProtectionStep(Bootstep):  # type: ignore[misc]  # Celery has no types
     def start(self, parent: Any) -> None:
         """Celery has connected, for the first time or again."""
         advise(parent, self._options)
+        keep_running_jobs(parent)
         self.manager.admission.reopen(_STOPPING)
         self.manager.start()
         self._intake.begin_anew()

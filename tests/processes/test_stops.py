@@ -19,7 +19,7 @@ from processes.seams import Facts, Scene, Spans
 
 from protectwork.testing import FakeAgent, faults
 
-MARGIN_S = 4.0  # for want of a processor; who is really held up here is so for ever, since nobody wakes the other
+MARGIN_S = 25.0  # for want of a processor; who is really held up here is so for ever, since nobody wakes the other
 INTERPRETERS = 2
 BOUND_S = 180.0
 FEWEST = {"open": 40, "get": 15, "acquire": 2, "enable": 18, "release": 3, "disable": 18}
