@@ -95,7 +95,7 @@ def test_who_waits_for_the_enable_of_a_process_that_is_killed_enables_by_itself(
         task.agent.fail(Hang(), only="enable")
         victim, other = task.workers(2)
         victim.tell("begin")
-        assert task.agent.wait_until(lambda: len(task.agent.enables) == 1)
+        assert task.agent.wait_until(lambda: len(task.agent.enables) == 1, timeout_s=BOUND_S)
         other.tell("begin")
         victim.kill()
         begun, ended = other.answer(), other.ask("end")
@@ -109,10 +109,12 @@ def test_nothing_is_confirmed_while_the_release_of_a_killed_process_may_still_la
         victim, other = task.workers(2)
         for what in ("begin", "end"):
             victim.ask(what)
-        assert task.agent.wait_until(lambda: len(task.agent.disables) == 1)
+        assert task.agent.wait_until(lambda: len(task.agent.disables) == 1, timeout_s=BOUND_S)
         killed_at = victim.kill()
         other.tell("begin")
-        assert task.agent.wait_until(lambda: len(task.agent.enables) == 2), "it asks for protection at once"
+        assert task.agent.wait_until(lambda: len(task.agent.enables) == 2, timeout_s=BOUND_S), (
+            "it asks for protection at once"
+        )
         wait_until(lambda: task.agent.now() > killed_at + LATE_S)
         task.agent.task.disable()  # the release lands
         begun = other.answer()
