@@ -6,9 +6,7 @@ waiters, and nothing is called under it that logs, runs a user's code, or waits 
 
 from __future__ import annotations
 
-import atexit
 import os
-import weakref
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from protectwork._book import Book
 from protectwork._caller import NOT_SENT, called
 from protectwork._clock import Clock, steady_now
 from protectwork._events import CallFinished, Event, HoldOverran, LeaseLost, SharedStateUnavailable
+from protectwork._exit import EXIT_S, closes_at_exit
 from protectwork._forks import forgets_on_fork, no_fork
 from protectwork._lease import Lease
 from protectwork._ledger import Entry, Ledger, Notice, TaskState
@@ -32,23 +31,13 @@ from protectwork._types import Answer, Outcome
 from protectwork._verdict import LINGER_SPREAD
 from protectwork._waiting import NativeAlarm, Waiter, Waiters, start_thread
 
-__all__ = ["EXIT_S", "Keeper"]
+__all__ = ["Keeper"]
 
-EXIT_S = 2.0  # how long the exit of a process may wait for the release
 _LONGEST_WAIT_S = 30.0  # a missed ring, a suspended machine, a clock that jumped: none hurts for longer
 _OFTEN_ENOUGH_S = 1.0  # looking more often than that costs more than to be rung
 _PAUSE_S = 1.0  # after a fault of our own
+_ENDING = 0.25  # the share of the time for closing that is left to the thread, to leave the shared state
 _NO_THREAD = "no thread could be started, so the task is not protected; the next hold tries again"
-
-_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    deadline = steady_now() + EXIT_S
-    for keeper in list(_keepers):
-        keeper.close(max(deadline - steady_now(), 0.0))
-    pump.empty()
 
 
 class Keeper:
@@ -95,7 +84,7 @@ class Keeper:
         self.once = self._once.log
         self.closed = False
         self.forget_parent()
-        _keepers.add(self)
+        closes_at_exit(self)
         forgets_on_fork(self)
 
     def forget_parent(self) -> None:
@@ -246,14 +235,15 @@ class Keeper:
     def close(self, timeout_s: float = EXIT_S) -> None:
         """Release if nothing is in flight, end the thread, and forget the lease. Blocks for at most `timeout_s`."""
         deadline = steady_now() + timeout_s
+        release_s = timeout_s * (1.0 - _ENDING)
         waiter = NativeAlarm()
         with self.lock:
             if self.closed:
                 return
             owes = self._running and self.retire(waiter) and not self.holds
-            worth_it = owes and self.lease.acts_by(self.now() + timeout_s)  # it may wait out a back-off, or its jitter
+            worth_it = owes and self.lease.acts_by(self.now() + release_s)  # it may wait out a back-off, or its jitter
         if worth_it:
-            waiter.wait(deadline - steady_now())
+            waiter.wait(release_s)
         with self.lock:
             self.closed = True
             self.settled_until = -inf  # from now on every hold asks, and is told that nothing protects it

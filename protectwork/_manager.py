@@ -15,7 +15,7 @@ from protectwork._clock import Clock, steady_now
 from protectwork._decorator import Decorable, protect_function
 from protectwork._events import Observer
 from protectwork._hold import Hold
-from protectwork._keeper import EXIT_S, Keeper
+from protectwork._keeper import Keeper
 from protectwork._ledger import LoneState, TaskState, open_state
 from protectwork._observers import LoggingObserver, Observers, logger
 from protectwork._settings import OnUnprotected, Settings, seconds
@@ -236,7 +236,7 @@ class ProtectionManager:
             in_flight = len(self._keeper.holds)
         if in_flight and not self._keeper.closed:
             logger.warning("closed with %d in flight: the lease is not renewed any more", in_flight)
-        self._keeper.close(EXIT_S)
+        self._keeper.close()
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from random import Random
 from types import FrameType
 from typing import NoReturn
 
@@ -26,6 +27,7 @@ from protectwork import (
     SettingsError,
     State,
 )
+from protectwork._exit import EXIT_S
 from protectwork.testing import FakeClock, RecordingBackend
 
 REFUSED = Answer(outcome=Outcome.REFUSED, reason="DEPLOYMENT_BLOCKED", detail="one too many")
@@ -460,6 +462,22 @@ def test_close_takes_nothing_from_work_in_flight(manager, backend, caplog) -> No
     assert names(backend) == ["get", "enable"]
     assert "closed with 1 in flight" in caplog.text
     assert not [thread for thread in threading.enumerate() if thread.name == "protectwork-keeper"]
+
+
+class JustInTime(Random):
+    """Jitter after which the end of the time for closing is a moment away."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return min(b, EXIT_S - 0.001)
+
+
+def test_close_leaves_the_shared_state_however_late_its_last_call_may_come(tmp_path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    settings = Settings(state_dir=str(tmp_path / "state"))
+    manager = ProtectionManager(RecordingBackend(), settings=settings, random=JustInTime())
+    manager.start()
+    manager.close()
+    assert list((tmp_path / "state" / "alive").iterdir()) == []
 
 
 def test_a_thread_that_cannot_be_started_does_not_break_the_work(backend, clock, monkeypatch, caplog) -> None:
