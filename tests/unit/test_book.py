@@ -153,16 +153,20 @@ def test_who_leaves_the_gate_while_the_record_is_in_memory_is_sure_of_nothing_af
     assert not book.lease.sure(clock.now), "another process may have disabled meanwhile, and could not write it either"
 
 
+def released_by(other: Book, clock: Clock) -> None:
+    clock.now += 3.0
+    assert calls(other, Demand()) == [Call.DISABLE]
+    answer(other, Demand(), clock)
+    clock.now += 1.0
+
+
 def test_who_cannot_write_its_release_is_sure_of_nothing_when_work_comes_back(two, clock: Clock) -> None:
     one, disk, other, _ = two
     take_lease(one, clock)
     disk.full = True
     assert calls(one, Demand(idle_since=clock.now)) == []
     disk.full = False
-    clock.now += 3.0
-    assert calls(other, Demand()) == [Call.DISABLE]
-    answer(other, Demand(), clock)
-    clock.now += 1.0
+    released_by(other, clock)
     one.arrive(work(clock), lambda demand: HoldBegan(demand=demand))
     assert not one.lease.sure(clock.now)
 
@@ -179,10 +183,7 @@ def test_the_very_turn_that_leaves_the_gate_with_a_record_in_memory_keeps_no_cer
     disk.full = False
     clock.now += 5.0
     assert calls(one, Demand(idle_since=clock.now)) == []
-    clock.now += 3.0
-    assert calls(other, Demand()) == [Call.DISABLE]
-    answer(other, Demand(), clock)
-    clock.now += 1.0
+    released_by(other, clock)
     one.arrive(work(clock), lambda demand: HoldBegan(demand=demand))
     assert not one.lease.sure(clock.now)
 
