@@ -136,7 +136,8 @@ def cold_shutdown(scene: Scene) -> None:
     scene.send("tidy_up", LONG_S)
     scene.running()
     scene.worker.signal(signal.SIGQUIT)
-    scene.said("Hitting Ctrl+C again will terminate all running tasks")
+    in_celery_5_4 = "worker: Cold shutdown"
+    scene.said("Hitting Ctrl+C again will terminate all running tasks", in_celery_5_4)
 
 
 def soft_shutdown(scene: Scene) -> None:

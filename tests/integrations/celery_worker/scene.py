@@ -53,9 +53,14 @@ class Scene:
         """Wait until so many bodies have caught what was to stop them; all that there are."""
         return self._when(lambda runs: sum("caught" in run.remarks for run in runs) == number)
 
-    def said(self, text: str) -> None:
+    def said(self, *texts: str) -> None:
         """Wait until the worker has said something since."""
-        self.worker.until(lambda: text in self.worker.log()[len(self.log_before) :], what=f"it has said {text!r}")
+
+        def heard() -> bool:
+            log = self.worker.log()[len(self.log_before) :]
+            return any(text in log for text in texts)
+
+        self.worker.until(heard, what=f"it has said {' or '.join(map(repr, texts))}")
 
     def _when(self, fact: Callable[[list[Run]], bool]) -> list[Run]:
         return self.worker.runs_when(fact, since=self.since)
