@@ -18,13 +18,21 @@ from typing import Any, Self
 
 import redis
 from integrations.celery_worker.journal import Run
+from integrations.celery_worker.matrix import WHOLE
 from integrations.celery_worker.redis_server import RedisServer
 from integrations.celery_worker.workers import Pool, Worker
 
 from protectwork.testing import FakeAgent
 
+POOLS: tuple[Pool, ...] = ("prefork", "gevent") if WHOLE else ("prefork",)
+"""Those that a test of admission is for: one that has a hub, and, when all is played, one that has none."""
+
+CLOSED = "admission closed: "
 FAST = 10.0
 """How much faster the time of a manager may run: ECS is asked again three seconds after it has refused."""
+
+FAST_LINGER_S = 5.0
+"""By the fast clock."""
 
 _GOES_BACK = re.compile(r"\[([-0-9a-f]{36})\].*its message goes back")
 _QUEUE = "celery"

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integrations.admission_stage import FAST, Stage
+from integrations.admission_stage import FAST, FAST_LINGER_S, POOLS, Stage
 from integrations.celery_worker.journal import LONG_S, SHORT_S
-from integrations.celery_worker.matrix import WHOLE
 from integrations.celery_worker.redis_server import RedisServer
 from integrations.celery_worker.workers import BOUND_S, Pool
 
 from protectwork.testing.faults import Hang, Refuse
 
-POOLS: tuple[Pool, ...] = ("prefork", "gevent") if WHOLE else ("prefork",)
-CLOSED = "admission closed: "
-FAST_LINGER_S = 5.0  # by the fast clock
-
 pytestmark = pytest.mark.parametrize("pool", POOLS)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 def test_an_eta_task_that_insists_goes_back_too(server: RedisServer, tmp_path: Path, pool: Pool) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integrations.admission_stage import FAST, Stage
+from integrations.admission_stage import CLOSED, FAST, FAST_LINGER_S, POOLS, Stage
 from integrations.celery_worker.journal import LONG_S, SHORT_S
 from integrations.celery_worker.matrix import WHOLE
 from integrations.celery_worker.redis_server import RedisServer
@@ -15,17 +14,7 @@ from integrations.celery_worker.workers import Pool
 
 from protectwork.testing.faults import Delay, Hang, Refuse
 
-POOLS: tuple[Pool, ...] = ("prefork", "gevent") if WHOLE else ("prefork",)
-CLOSED = "admission closed: "
-FAST_LINGER_S = 5.0  # by the fast clock
-
 pytestmark = pytest.mark.parametrize("pool", POOLS)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 # -- ECS refuses

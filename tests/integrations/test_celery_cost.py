@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from celery import Celery
 from click.testing import CliRunner
 from integrations.celery_jobs import INCLUDED
@@ -28,18 +26,6 @@ JOB_S = 0.005
 CHILDREN = 8
 MOST_CALLS = 4
 SOON_ENOUGH_S = 1.25 * LINGER_S + 3.0
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture
-def agent() -> Iterator[FakeAgent]:
-    with FakeAgent() as agent:
-        yield agent
 
 
 def release_of(agent: FakeAgent) -> float:

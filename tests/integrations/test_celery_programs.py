@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from integrations.celery_worker.redis_server import RedisServer
 from programs import Done, run
 
 from protectwork.testing import FakeAgent, faults
-
-
-@pytest.fixture
-def agent() -> Iterator[FakeAgent]:
-    with FakeAgent() as agent:
-        yield agent
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from integrations.celery_programs import PROJECT, environ_of, outcome
 from programs import run
 
 from protectwork.testing import FakeAgent
-
-
-@pytest.fixture
-def agent() -> Iterator[FakeAgent]:
-    with FakeAgent() as agent:
-        yield agent
 
 
 @pytest.fixture
