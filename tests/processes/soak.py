@@ -1,7 +1,8 @@
 """The tests of kills, calls, handovers and long calls at ten times their size: `python tests/processes/soak.py`.
 
-The kills of Celery's children and the calls for its jobs are among them. It takes twenty minutes, prints its figures,
-and takes the arguments of pytest (`-k handover`, say). The same tests run in the suite at their ordinary size.
+A kill at every seam, the kills of Celery's children and the calls for its jobs are among them. It takes twenty minutes,
+prints its figures, and takes the arguments of pytest (`-k handover`, say). The same tests run in the suite at their
+ordinary size.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _FILES = (
     "processes/test_handover.py",
     "processes/test_calls.py",
     "processes/test_long_c_call.py",
+    "processes/test_stops.py",
     "integrations/test_celery_kills.py",
     "integrations/test_celery_cost.py",
 )

@@ -79,6 +79,11 @@ class RedisServer:
                     dropped += int(client.client_kill_filter(_id=other["id"]))
         return dropped
 
+    def unacknowledged(self, url: str) -> int:
+        """How many messages of one database were delivered and not acknowledged yet."""
+        with closing(redis.Redis.from_url(url)) as client:
+            return int(client.hlen("unacked"))
+
     @property
     def _log(self) -> Path:
         return self._directory / "redis.log"

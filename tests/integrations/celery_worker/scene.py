@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from integrations.celery_worker.journal import Run
@@ -61,6 +62,11 @@ class Scene:
             return any(text in log for text in texts)
 
         self.worker.until(heard, what=f"it has said {' or '.join(map(repr, texts))}")
+
+    def acknowledged(self) -> None:
+        """Wait until the broker knows that what was delivered has arrived."""
+        left = partial(self.server.unacknowledged, self.worker.broker)
+        self.worker.until(lambda: left() == 0, what="what was delivered is acknowledged")
 
     def _when(self, fact: Callable[[list[Run]], bool]) -> list[Run]:
         return self.worker.runs_when(fact, since=self.since)
