@@ -16,7 +16,7 @@ __all__ = ["Run", "Runs"]
 
 _LONGEST_WORK_S = 48 * 3600.0  # no lease is longer; longer work is renewed
 _SHORTEST_WORK_S = 0.001
-_SOME = 32  # so many holds may stand before a look whether some are over is worth its time
+_SOME = 128  # so many holds may stand before a look whether some are over is worth its time
 
 
 class Run:
@@ -114,14 +114,14 @@ class Runs:
 
     def sweep(self) -> bool:
         """End what is over; return whether nothing is left."""
+        with self._lock:  # else a body might begin here in between
+            over = [run for run in self._runs if run.is_over(self._state, in_children=self._in_children)]
+            for run in over:
+                self._forget(run)
+        for run in over:
+            run.hold.release()
         for run in self._all():
-            with self._lock:  # else its body might begin here in between
-                over = run.is_over(self._state, in_children=self._in_children)
-                if over:
-                    self._forget(run)
-            if over:
-                run.hold.release()
-            elif not run.begun and (request := run.request()) and request.time_start:
+            if not run.begun and (request := run.request()) and request.time_start:
                 self._body_begins(run)
         return not self._runs
 
@@ -174,7 +174,8 @@ class Runs:
 
     def _forget(self, run: Run) -> None:
         self._runs.pop(run, None)
-        self._forget_waiting(run)
+        if self._waiting:
+            self._forget_waiting(run)
 
     def _forget_waiting(self, run: Run) -> None:
         waiting = self._waiting.get(run.id, [])
