@@ -24,7 +24,7 @@ PROTECTWORK = (sys.executable, "-m", "protectwork")
 BOUND_S = 20.0
 LINGER_S = 1.0
 RELEASED_S = 1.25 * LINGER_S + 3.0  # after a death: the linger, a look, a call
-ENDED_S = 2.0 + 1.0  # what is promised, and what a busy machine may take to end a process
+ENDED_S = 2.0 + 3.5  # what is promised, and what a busy machine may take to end a process; a call has 6 s
 
 # Holds until a line comes, releases, and ends with its input.
 WORKER = """

@@ -342,7 +342,7 @@ def test_work_that_insists_is_refused_with_the_reason_of_ecs() -> None:
         began = time.monotonic()
         with pytest.raises(ProtectionRefusedError), manager.protect():
             pytest.fail("the work started")
-        assert time.monotonic() - began < 1, "the second one does not wait"
+        assert time.monotonic() - began < 8, "the second one does not wait for the acquire timeout"
         with manager.protect(on_unprotected="run") as hold:
             assert not hold.confirmed
         assert names(backend) == ["get", "enable"]
