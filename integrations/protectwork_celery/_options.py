@@ -57,8 +57,8 @@ class Options:
 
     def deserves(self, name: str) -> bool:
         """Whether runs of the Celery task of that name are to be protected."""
-        chosen = self.tasks is None or _matches(name, self.tasks)
-        return chosen and not (self.exclude and _matches(name, self.exclude))
+        chosen = self.tasks is None or any(fnmatchcase(name, glob) for glob in self.tasks)
+        return chosen and not any(fnmatchcase(name, glob) for glob in self.exclude)
 
     def completed(self, app: App) -> Options:
         """With what the Celery configuration says where `install` was told nothing.
@@ -85,11 +85,7 @@ def unmatched(options: Options, names: Iterable[str]) -> tuple[str, ...]:
     """The globs that choose no registered Celery task: a misspelt one would leave its task unprotected in silence."""
     known = tuple(names)
     globs = (*(options.tasks or ()), *options.exclude)
-    return tuple(glob for glob in globs if not any(_matches(name, (glob,)) for name in known))
-
-
-def _matches(name: str, globs: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)
+    return tuple(glob for glob in globs if not any(fnmatchcase(name, glob) for name in known))
 
 
 def _setting(name: str, value: Any) -> Any:

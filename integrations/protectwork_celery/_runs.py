@@ -174,8 +174,7 @@ class Runs:
 
     def _forget(self, run: Run) -> None:
         self._runs.pop(run, None)
-        if self._waiting:
-            self._forget_waiting(run)
+        self._forget_waiting(run)
 
     def _forget_waiting(self, run: Run) -> None:
         waiting = self._waiting.get(run.id, [])

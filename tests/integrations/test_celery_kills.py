@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import redis
 from integrations.celery_jobs import INCLUDED
@@ -98,6 +99,13 @@ def test_no_body_runs_unprotected_while_busy_children_are_killed_and_no_hold_is_
         assert len(storm.at_work()) >= KILLS
         assert returned
         assert (len(agent.enables), len(agent.disables)) == (1, 1)
-        (told,) = worker.app.control.broadcast("protection", reply=True, limit=1, timeout=BOUND_S)
-        (status,) = told.values()
+        worker.until(lambda: status_of(worker)["state"] == "IDLE", what="the answer to the release has come")
+        status = status_of(worker)
         assert (status["holds"], status["in_flight_all"]) == ([], 0)
+
+
+def status_of(worker: Worker) -> dict[str, Any]:
+    """What ``celery inspect protection`` says."""
+    (told,) = worker.app.control.broadcast("protection", reply=True, limit=1, timeout=BOUND_S)
+    (status,) = told.values()
+    return status
