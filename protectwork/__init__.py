@@ -10,6 +10,7 @@ from protectwork._errors import (
     UnprotectedError,
 )
 from protectwork._events import (
+    AdapterEvent,
     AdmissionClosed,
     AdmissionOpened,
     CallFinished,
@@ -32,6 +33,7 @@ from protectwork._settings import Settings
 from protectwork._types import Answer, HoldStatus, Outcome, State, Status
 
 __all__ = [
+    "AdapterEvent",
     "AdmissionClosed",
     "AdmissionOpened",
     "Answer",

@@ -1,4 +1,4 @@
-"""What adapters need beside a manager: a thread that looks, the pause while ECS refuses, a framework's settings."""
+"""What adapters need beside a manager: time and waiting, a thread that looks, the pause while ECS refuses, settings."""
 
 from __future__ import annotations
 
@@ -7,15 +7,31 @@ from _thread import RLock
 from collections.abc import Callable
 from functools import partial
 
+from protectwork._clock import steady_now
 from protectwork._forks import forgets_on_fork
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
 from protectwork._observers import Mailbox, logger
 from protectwork._process import configure_for_framework
-from protectwork._types import Outcome
-from protectwork._waiting import NativeAlarm, start_thread
+from protectwork._settings import is_one_of, printable, seconds, shown
+from protectwork._types import Outcome, Seconds
+from protectwork._waiting import LoopWaiter, NativeAlarm, Waiter, Waiters, blocking_waiter, start_thread
 
-__all__ = ["Pause", "Watch", "configure_for_framework"]
+__all__ = [
+    "LoopWaiter",
+    "Pause",
+    "Seconds",
+    "Waiter",
+    "Waiters",
+    "Watch",
+    "blocking_waiter",
+    "configure_for_framework",
+    "is_one_of",
+    "printable",
+    "seconds",
+    "shown",
+    "steady_now",
+]
 
 _PAUSE_S = 1.0  # after a fault of what is looked at
 
