@@ -3,6 +3,7 @@
 from protectwork._backend import Backend
 from protectwork._errors import (
     HoldError,
+    MetadataError,
     ProtectionRefusedError,
     ProtectionUnavailableError,
     ProtectworkError,
@@ -49,6 +50,7 @@ __all__ = [
     "LeaseRefused",
     "LeaseReleased",
     "LeaseRenewed",
+    "MetadataError",
     "Observer",
     "Outcome",
     "ProtectionManager",

@@ -3,6 +3,7 @@
 ProtectworkError
 ├── SettingsError                 a setting or an argument is outside its rule (also a ValueError)
 ├── HoldError                     a hold was used in a way that would corrupt the count (also a RuntimeError)
+├── MetadataError                 the task's metadata endpoint could not be asked, or gave no usable answer
 └── UnprotectedError              work was asked to start only when protected, and is not
     ├── ProtectionRefusedError        ECS said no
     └── ProtectionUnavailableError    ECS could not be asked, or gave no usable answer
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 __all__ = [
     "HoldError",
+    "MetadataError",
     "ProtectionRefusedError",
     "ProtectionUnavailableError",
     "ProtectworkError",
@@ -79,6 +81,26 @@ class HoldError(ProtectworkError, RuntimeError):
     @staticmethod
     def _text(**fields: str | None) -> str:
         return f"the hold {fields['label']!r} is already in flight; call protect() once for each unit of work"
+
+
+class MetadataError(ProtectworkError):
+    """The metadata endpoint of the task could not be asked, or gave no usable answer; a later call may do better.
+
+    Attributes:
+        reason: What went wrong, in a word or two.
+        detail: What the endpoint or the connection said about it, or None.
+    """
+
+    def __init__(self, *, reason: str, detail: str | None = None) -> None:
+        super().__init__(reason=reason, detail=detail)
+        self.reason = reason
+        self.detail = detail
+
+    @staticmethod
+    def _text(**fields: str | None) -> str:
+        said = f" ({fields['detail']})" if fields["detail"] else ""
+        remedy = "look at ECS_CONTAINER_METADATA_URI_V4, which must be as ECS set it"
+        return f"the task's metadata cannot be read: {fields['reason']}{said}; {remedy}"
 
 
 class UnprotectedError(ProtectworkError):
