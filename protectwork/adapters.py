@@ -10,10 +10,10 @@ from functools import partial
 from protectwork._forks import forgets_on_fork
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
+from protectwork._native import NativeAlarm, start_thread
 from protectwork._observers import Mailbox, logger
 from protectwork._process import configure_for_framework
 from protectwork._types import Outcome
-from protectwork._waiting import NativeAlarm, start_thread
 
 __all__ = ["Pause", "Watch", "configure_for_framework"]
 
