@@ -24,12 +24,13 @@ from protectwork._exit import EXIT_S, closes_at_exit
 from protectwork._forks import forgets_on_fork, no_fork
 from protectwork._lease import Lease
 from protectwork._ledger import Entry, Ledger, Notice, TaskState
+from protectwork._native import NativeAlarm, start_thread
 from protectwork._observers import Once
 from protectwork._pump import pump
 from protectwork._steps import Answered, HoldBegan, Policy, Random, Retire, Send, Start, Tell
 from protectwork._types import Answer, Outcome
 from protectwork._verdict import LINGER_SPREAD
-from protectwork._waiting import NativeAlarm, Waiter, Waiters, start_thread
+from protectwork._waiting import Waiter, Waiters
 
 __all__ = ["Keeper"]
 

@@ -28,9 +28,9 @@ from protectwork._events import (
     SharedStateUnavailable,
 )
 from protectwork._forks import forgets_on_fork
+from protectwork._native import NativeAlarm, start_thread
 from protectwork._pump import pump
 from protectwork._types import Answer, Outcome
-from protectwork._waiting import NativeAlarm, start_thread
 
 __all__ = ["Callbacks", "LoggingObserver", "Mailbox", "Observers", "Once", "callbacks", "logger"]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from protectwork._forks import forgets_on_fork
-from protectwork._waiting import patched_by_eventlet
+from protectwork._native import patched_by_eventlet
 
 __all__ = ["pump"]
 

@@ -8,8 +8,8 @@ from functools import partial
 
 from protectwork._clock import Alarm
 from protectwork._forks import forgets_on_fork
+from protectwork._native import NativeAlarm, start_thread
 from protectwork._observers import Mailbox, logger
-from protectwork._waiting import NativeAlarm, start_thread
 
 __all__ = ["Watch"]
 
