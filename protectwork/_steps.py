@@ -19,6 +19,7 @@ __all__ = [
     "HoldBegan",
     "Identity",
     "Input",
+    "Linger",
     "Made",
     "Policy",
     "Random",
@@ -143,6 +144,16 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linger:
+    """Whether the lease is kept for a while when the work is over; not while this task makes room for a newer one.
+
+    The governor stands in the way of releases as before: work may come all the same, and go.
+    """
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Make this call now; `minutes` is 0 unless it enables."""
 
@@ -178,5 +189,5 @@ class Made:
     beside: frozenset[int] = frozenset()
 
 
-Input = Tick | Start | HoldBegan | Answered | Died | Retire
+Input = Tick | Start | HoldBegan | Answered | Died | Retire | Linger
 Action = Send | Tell

@@ -12,6 +12,7 @@ from protectwork import ProtectionManager, Settings
 from protectwork._book import Book
 from protectwork._ledger import LoneState, StateError, kernel
 from protectwork._record_text import decoded
+from protectwork._standing import Standing
 from protectwork._steps import Answered, Call, Demand, HoldBegan, Policy, Send
 from protectwork._types import Answer, Outcome
 from protectwork.testing import RecordingBackend
@@ -305,6 +306,38 @@ def test_what_others_wrote_while_this_process_was_stopped_is_believed(clock: Clo
     second.arrive(WORK, lambda demand: HoldBegan(demand=demand))
     assert clock.now > now + 3.0
     assert second.lease.record.granted is not None
+
+
+def test_of_two_processes_one_enters_the_question_about_the_deployment_and_both_learn_the_answer(clock: Clock) -> None:
+    commons = Commons()
+    one, other = (opened(State(commons, owner * 12), clock) for owner in "ab")
+    assert one.stand(lambda standing: standing.claimed(clock.now))
+    assert not other.stand(lambda standing: standing.claimed(clock.now + 299.0))
+    assert one.stand(lambda standing: standing.answered(superseded=True))
+    other.turn(Demand(gated=False))
+    assert other.lease.record.standing == Standing(asked_at=clock.now, superseded=True)
+    assert other.stand(lambda standing: standing.claimed(clock.now + 300.0))
+
+
+def test_before_it_is_known_who_shares_the_state_nothing_is_entered(clock: Clock) -> None:
+    book = Book(Policy(), random.Random(1), now=lambda: clock.now)
+    assert not book.stand(lambda standing: standing.claimed(clock.now))
+
+
+def test_the_record_is_still_needed_while_nobody_may_ask_about_the_deployment_again(clock: Clock) -> None:
+    class Closing(State):
+        spent = None
+
+        def close(self, *, spent=False):
+            self.spent = spent
+
+    for later_s, spent in ((299.0, False), (300.0, True)):
+        state = Closing(Commons(), "a" * 12)
+        book = opened(state, clock)
+        assert book.stand(lambda standing: standing.claimed(clock.now))
+        clock.now += later_s
+        book.close()
+        assert state.spent is spent
 
 
 def test_a_fault_as_the_keeper_ends_makes_nobody_wait(tmp_path, monkeypatch) -> None:
