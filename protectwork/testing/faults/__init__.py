@@ -6,9 +6,10 @@ it, nothing that was asked is done.
 """
 
 from protectwork.testing._exchange import Ask, Fault, Reply, Wire
+from protectwork.testing._kinds import EcsMode, GarbageKind
 from protectwork.testing.faults._connection import ApplyThenDrop, Drip, Drop, Hang, Limit, Redirect
-from protectwork.testing.faults._ecs import Delay, Digits, Ecs, EcsMode, Error, LandLate, Refuse, Throttle
-from protectwork.testing.faults._garbage import Garbage, GarbageKind, Oversized
+from protectwork.testing.faults._ecs import Delay, Digits, Ecs, Error, LandLate, Refuse, Throttle
+from protectwork.testing.faults._garbage import Garbage, Oversized
 from protectwork.testing.faults._parse import FAULTS, parse_fault
 
 __all__ = [
