@@ -10,7 +10,7 @@ from typing import cast
 from protectwork._types import Answer, Outcome
 from protectwork.backends._remote_text import JsonObject, arn_of, escaped, json_object
 
-__all__ = ["classify"]
+__all__ = ["classify", "failed", "told", "unusable"]
 
 _KINDS = frozenset({"protection", "failure", "error"})
 # Go writes what ECS sent with as many fraction digits as it needs, 0 to 9.
@@ -42,34 +42,47 @@ def classify(status: int, body: bytes, *, asked: bool | None) -> Answer:
     return _classify_error(status, content)
 
 
-def _classify_200(content: JsonObject, *, asked: bool | None) -> Answer:
-    if protection := _only(content, "protection"):
-        return _classify_protection(protection, asked=asked)
-    if failure := _only(content, "failure"):
-        return _classify_failure(failure)
-    return _unusable("an answer of another shape")
+def told(*, enabled: object, expires_at: datetime | None, task_arn: str | None, asked: bool | None) -> Answer:
+    """Say what it comes to that ECS tells whether a task is protected, by the agent or by its API.
 
-
-def _classify_protection(protection: JsonObject, *, asked: bool | None) -> Answer:
-    enabled = protection.get("ProtectionEnabled")
+    Args:
+        enabled: Its ``protectionEnabled``, whatever that is.
+        expires_at: Its ``expirationDate``, where there is one to believe.
+        task_arn: The task.
+        asked: The ``protectionEnabled`` that was put; None if it was only asked.
+    """
     # Identity, not equality: to Python 1 equals true, to JSON it does not.
     if not (enabled is True or enabled is False):
-        return _unusable("an answer of another shape")
+        return unusable("an answer of another shape")
     if asked is not None and enabled is not asked:
-        return _unusable(f"asked for {asked}, was told {enabled}")
-    expires_at = _date(protection.get("ExpirationDate")) if enabled else None
+        return unusable(f"asked for {asked}, was told {enabled}")
     if asked is None and enabled and expires_at is None:
-        return _unusable("protected, but without a date to believe")
-    task_arn = arn_of(protection, "TaskArn")
+        return unusable("protected, but without a date to believe")
+    expires_at = expires_at if enabled else None
     return Answer(outcome=Outcome.CONFIRMED, protected=enabled, expires_at=expires_at, task_arn=task_arn)
 
 
-def _classify_failure(failure: JsonObject) -> Answer:
-    reason = failure.get("Reason")
+def failed(*, reason: object, detail: object, task_arn: str | None) -> Answer:
+    """Say what it comes to that ECS names a task among the failures, by the agent or by its API."""
     if not isinstance(reason, str) or not reason:
-        return _unusable("an answer of another shape")
+        return unusable("an answer of another shape")
     outcome = Outcome.NOT_A_SERVICE_TASK if reason == "TASK_NOT_VALID" else Outcome.REFUSED
-    return _answer(outcome, reason, failure.get("Detail"), arn=arn_of(failure, "Arn"))
+    return _answer(outcome, reason, detail, arn=task_arn)
+
+
+def unusable(detail: str) -> Answer:
+    """Say that there is an answer, and that nobody can tell by it what was done."""
+    return _answer(Outcome.AMBIGUOUS, "unusable answer", detail)
+
+
+def _classify_200(content: JsonObject, *, asked: bool | None) -> Answer:
+    if protection := _only(content, "protection"):
+        enabled, expires_at = protection.get("ProtectionEnabled"), _date(protection.get("ExpirationDate"))
+        return told(enabled=enabled, expires_at=expires_at, task_arn=arn_of(protection, "TaskArn"), asked=asked)
+    if failure := _only(content, "failure"):
+        reason, detail = failure.get("Reason"), failure.get("Detail")
+        return failed(reason=reason, detail=detail, task_arn=arn_of(failure, "Arn"))
+    return unusable("an answer of another shape")
 
 
 def _classify_error(status: int, content: JsonObject) -> Answer:
@@ -108,10 +121,6 @@ def _answer(
 ) -> Answer:
     said = escaped(detail) if isinstance(detail, str) and detail else None
     return Answer(outcome=outcome, reason=escaped(reason), detail=said, task_arn=arn, may_pass=may_pass)
-
-
-def _unusable(detail: str) -> Answer:
-    return _answer(Outcome.AMBIGUOUS, "unusable answer", detail)
 
 
 def _only(content: JsonObject, kind: str) -> JsonObject:
