@@ -160,7 +160,7 @@ class Keeper:
     def trouble(self) -> Answer | None:
         """Why the task could not be protected the last time; None once it could."""
         with self.lock:
-            return self.lease.trouble
+            return None if self.lease.off else self.lease.trouble
 
     def unprotected_because(self) -> Answer | None:
         """Why work must not start that insists on protection; None when it may."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -36,6 +37,7 @@ class Watch:
 
     def forget_parent(self) -> None:
         """Begin with no thread."""
+        self._pid = os.getpid()
         self._alarm, self._log = self._new_alarm(), Mailbox()
         self._running = self._told = False
 
@@ -44,6 +46,8 @@ class Watch:
 
         Not for two threads at once.
         """
+        if os.getpid() != self._pid:  # forked in C, past Python's hooks
+            self.forget_parent()
         if not self._running:
             self._running = True
             try:

@@ -7,7 +7,7 @@ from _thread import RLock
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
 from protectwork._process import configure_for_framework
-from protectwork._types import Outcome
+from protectwork._types import Outcome, State
 from protectwork._watch import Watch
 
 __all__ = ["Pause", "Watch", "configure_for_framework"]
@@ -22,7 +22,7 @@ class Pause:
 
     Args:
         manager: Whose admission it is.
-        when_refused: A refusal closes it.
+        when_refused: A refusal closes it, whatever its reason: ``DEPLOYMENT_BLOCKED``, ``MISSING``, or a new one.
         when_unprotected: Whatever leaves the task unprotected closes it.
     """
 
@@ -66,7 +66,9 @@ class Pause:
         return refused or (self._when_unprotected and not self._manager.confirmed)
 
     def _may_open(self) -> bool:
-        return self._manager.trouble is None and (self._manager.confirmed or not self._when_unprotected)
+        # No trouble alone is no lease: another container's record, say, knows nothing of a refusal.
+        confirmed = self._manager.trouble is None and self._manager.confirmed
+        return confirmed or self._manager.status().state is State.OFF
 
     def _ask(self, *, wanted: bool) -> None:
         if self._asking and not wanted:
