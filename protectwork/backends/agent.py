@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from protectwork._clock import Clock, steady_now
-from protectwork._errors import SettingsError
 from protectwork._types import Answer, Outcome
 from protectwork.backends._answers import classify
 from protectwork.backends._endpoint import agent_url
 from protectwork.backends._http import Exchange, request
+from protectwork.backends._minutes import whole_minutes
 from protectwork.backends._remote_text import escaped
 
 __all__ = ["AgentBackend", "classify"]
-
-_MOST_MINUTES = 2880
 
 
 class AgentBackend:
@@ -58,7 +56,7 @@ class AgentBackend:
         Raises:
             SettingsError: ``minutes`` is not a whole number from 1 to 2880; the agent would pass on any other.
         """
-        content = b'{"ProtectionEnabled":true,"ExpiresInMinutes":%d}' % _whole_minutes(minutes)
+        content = b'{"ProtectionEnabled":true,"ExpiresInMinutes":%d}' % whole_minutes(minutes)
         return self._call("PUT", content, asked=True)
 
     def disable(self) -> Answer:
@@ -91,10 +89,3 @@ def _answer(exchange: Exchange, *, asked: bool | None) -> Answer:
         reason="no connection" if nothing_sent else "no usable answer",
         detail=escaped(f"{type(exchange.fault).__name__}: {exchange.fault}"),
     )
-
-
-def _whole_minutes(minutes: object) -> int:
-    # To Python a bool is an int, and would be sent as 1.
-    if isinstance(minutes, int) and not isinstance(minutes, bool) and 1 <= minutes <= _MOST_MINUTES:
-        return minutes
-    raise SettingsError(setting="minutes", rule=f"a whole number from 1 to {_MOST_MINUTES}", value=repr(minutes))

@@ -7,13 +7,13 @@ from protectwork.testing._cluster import (
     FakeCluster,
     FakeDeployment,
     FakeService,
-    Placement,
     RolloutState,
 )
 from protectwork.testing._ecs_api import FakeEcsApi
 from protectwork.testing._ecs_time import EcsTime
 from protectwork.testing._exchange import Call, Exchange, Reply, Request
 from protectwork.testing._fake_clock import FakeClock
+from protectwork.testing._placement import Placement
 from protectwork.testing._quota import Quota
 from protectwork.testing._recording import RecordedCall, RecordingBackend
 from protectwork.testing._task import Cause, Change, FakeTask, Refusal, Span

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, cast
 
 from protectwork.testing._api_ask import DescribeAsk, ProtectionAsk, api_error
-from protectwork.testing._cluster import FakeCluster, FakeService, Placement
+from protectwork.testing._cluster import FakeCluster, FakeService
 from protectwork.testing._ecs_views import service_view, task_view
 from protectwork.testing._exchange import Ask, Call, Reply, Request
+from protectwork.testing._placement import Placement
 from protectwork.testing._task import MINUTES, Refusal, TaskState
 
 __all__ = ["read"]

@@ -9,10 +9,11 @@ from uuid import uuid4
 from protectwork._clock import Clock
 from protectwork.testing._api_ask import ProtectionAsk
 from protectwork.testing._api_requests import read
-from protectwork.testing._cluster import FakeCluster, Placement
+from protectwork.testing._cluster import FakeCluster
 from protectwork.testing._exchange import Ask, Call, Exchange, Fault, Reply, Request
 from protectwork.testing._fake import Fake, ServerFactory
 from protectwork.testing._metadata import is_metadata, read_metadata
+from protectwork.testing._placement import Placement
 from protectwork.testing._quota import Quota
 from protectwork.testing._task import FakeTask
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from protectwork.testing._cluster import FakeDeployment, FakeService, Placement
+from protectwork.testing._cluster import FakeDeployment, FakeService
+from protectwork.testing._placement import Placement
 
 __all__ = ["service_view", "task_view"]
 

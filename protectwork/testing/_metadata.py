@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from protectwork.testing._api_ask import DescribeAsk
-from protectwork.testing._cluster import Placement
 from protectwork.testing._exchange import Ask, Call, Reply, Request
+from protectwork.testing._placement import Placement
 from protectwork.testing._replies import in_json, in_text
 
 __all__ = ["is_metadata", "read_metadata"]

@@ -1,4 +1,4 @@
-"""Faults of the agent itself, and of the connection to it (PURE)."""
+"""Faults of the connection to the agent or to ECS, and of what stands on the way (PURE)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ApplyThenDrop:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """The caller is sent elsewhere, where nothing is: by default to another path of the agent."""
+    """The caller is sent elsewhere, where nothing is: by default to another path of the same host."""
 
     to: str = "/elsewhere"
     _: KW_ONLY

@@ -1,4 +1,4 @@
-"""Faults of ECS, as they come out of the agent (PURE)."""
+"""Faults of ECS, told by whoever is asked: the agent, or ECS itself (PURE)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Delay", "Digits", "Ecs", "Error", "LandLate", "Refuse", "Throttle"]
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """ECS says no: status 200, and a ``failure`` with this reason."""
+    """ECS says no: status 200, and a failure with this reason; of the API, for every task that was named."""
 
     reason: str = "DEPLOYMENT_BLOCKED"
     _: KW_ONLY
@@ -37,7 +37,7 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """ECS fails (500, 503), or the agent gave up on it (504); told at once. Nothing was done."""
+    """ECS fails (500, 503), or who stands before it gave up on it (504); told at once. Nothing was done."""
 
     status: ErrorStatus = 500
 
@@ -51,7 +51,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class LandLate:
-    """What was asked is done so many `seconds` after it came (agent's time), and nobody is told.
+    """What was asked is done so many `seconds` after it came (ECS's time), and nobody is told.
 
     The caller gets a 504 at once or, with ``answered=False``, a closed connection.
     """
@@ -71,7 +71,7 @@ class LandLate:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """The answer comes so many `seconds` late; from 4 s on it is the agent's 504. What was asked is done at once."""
+    """The answer comes so many `seconds` late; the agent's, from 4 s on, is a 504. What was asked is done at once."""
 
     seconds: float
 
@@ -99,11 +99,11 @@ class Digits:
 
 @dataclass(frozen=True, slots=True)
 class Ecs:
-    """ECS behaves in this way towards the agent, and the agent tells what it makes of that.
+    """ECS behaves in this way: towards a client of its API, or towards the agent, which tells what it makes of that.
 
     Attributes:
         mode: The way.
-        tries: For how many of the agent's tries within one request; None: for all.
+        tries: For how many of the agent's tries within one request; None: for all. The API tries once.
     """
 
     mode: EcsMode
