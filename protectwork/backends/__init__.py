@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from protectwork._backend import Backend
 from protectwork._clock import Clock
 from protectwork._errors import SettingsError
+from protectwork.backends._ecs_faults import remedy_for
 from protectwork.backends.null import NullBackend
 
-__all__ = ["boto3_missing", "choose_backend", "why_off"]
+__all__ = ["boto3_missing", "choose_backend", "remedy_for", "sign_of_ecs", "why_off"]
 
 _AGENT_VARIABLE = "ECS_AGENT_URI"
 _METADATA_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
@@ -46,10 +47,18 @@ def why_off(environ: Mapping[str, str]) -> str | None:
     if environ.get(_AGENT_VARIABLE):
         return None
     if not environ.get(_METADATA_VARIABLE):
-        return f"{_AGENT_VARIABLE} is missing: it takes container agent 1.65.0 or later"
+        return f"{_AGENT_VARIABLE} is missing: it takes container agent 1.65.0 or later, and has to reach this process"
     if missing := boto3_missing():
         return f"{_AGENT_VARIABLE} is missing, and for the ECS API so is boto3: {missing}"
     return None
+
+
+def sign_of_ecs(environ: Mapping[str, str]) -> str | None:
+    """What tells that this is ECS, agent or not; None where nothing does."""
+    execution = environ.get("AWS_EXECUTION_ENV", "")
+    if execution.startswith("AWS_ECS"):
+        return f"AWS_EXECUTION_ENV is {execution[:40]!r}"
+    return f"{_METADATA_VARIABLE} is set" if environ.get(_METADATA_VARIABLE) else None
 
 
 def boto3_missing() -> str | None:
