@@ -11,7 +11,7 @@ from protectwork._errors import SettingsError
 from protectwork.backends._ecs_faults import remedy_for
 from protectwork.backends.null import NullBackend
 
-__all__ = ["boto3_missing", "choose_backend", "remedy_for", "sign_of_ecs", "why_off"]
+__all__ = ["boto3_missing", "choose_backend", "remedy_for", "require_boto3", "sign_of_ecs", "why_off"]
 
 _AGENT_VARIABLE = "ECS_AGENT_URI"
 _METADATA_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
@@ -66,6 +66,16 @@ def boto3_missing() -> str | None:
     return None if find_spec("boto3") else _INSTALL
 
 
+def require_boto3(purpose: str) -> None:
+    """See to it that boto3 is installed.
+
+    Raises:
+        SettingsError: It is not; `purpose` is what it would be needed for.
+    """
+    if missing := boto3_missing():
+        raise SettingsError(setting="boto3", rule=f"installed for {purpose}", value="nothing", remedy=missing)
+
+
 def _agent(environ: Mapping[str, str], allow_endpoint: Sequence[str], clock: Clock) -> Backend:
     uri = environ.get(_AGENT_VARIABLE)
     if not uri:
@@ -77,8 +87,7 @@ def _agent(environ: Mapping[str, str], allow_endpoint: Sequence[str], clock: Clo
 
 
 def _ecs(environ: Mapping[str, str], allow_endpoint: Sequence[str], clock: Clock) -> Backend:
-    if missing := boto3_missing():
-        raise SettingsError(setting="boto3", rule="installed for the backend ecs", value="nothing", remedy=missing)
+    require_boto3("the backend ecs")
     from protectwork.backends.ecs import EcsBackend  # noqa: PLC0415 - httpx is loaded only inside ECS
 
     return EcsBackend(environ.get(_METADATA_VARIABLE), allow_endpoint=allow_endpoint, clock=clock)

@@ -101,9 +101,12 @@ def fault_of(error: BaseException) -> Fault:
     names = {cls.__name__ for cls in type(error).__mro__}
     if "ClientError" in names:
         return _answered(cast("Mapping[str, object]", getattr(error, "response", {})))
+    name = type(error).__name__
+    if "BotoCoreError" not in names:  # boto3 stumbled over what it was sent
+        return Fault(kind=Kind.UNKNOWN, reason="no usable answer", detail=escaped(f"{name}: {error}"))
     return Fault(
         kind=_kind_of_names(names),
-        reason=escaped(type(error).__name__),
+        reason=name,
         detail=escaped(str(error)) or None,
         may_pass=_NO_CREDENTIALS in names,
     )
