@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
-from typing import Protocol
+from typing import Protocol, cast
 
 from protectwork._errors import EcsThrottledError, EcsUnavailableError, SettingsError
 from protectwork._settings import seconds, shown
@@ -53,7 +53,7 @@ def get_task_protection(
         EcsUnavailableError: ECS could not be reached, had a fault, or gave no usable answer.
     """
     patience_s = seconds("patience", patience, low_s=0, high_s=_MOST_PATIENCE_S)
-    return Fleet(_text("cluster", cluster), region=region, patience_s=patience_s).protections(tasks)
+    return Fleet(cluster, region=region, patience_s=patience_s).protections(tasks)
 
 
 class Fleet:
@@ -68,7 +68,7 @@ class Fleet:
         sleep: How one waits.
 
     Raises:
-        SettingsError: boto3 is not installed.
+        SettingsError: The cluster is no name, or boto3 is not installed.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Fleet:
         random: Random | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self._cluster = cluster
+        self._cluster = _text("cluster", cluster)
         self._api = _api(region) if api is None else api
         self._left_s = patience_s
         self._random = Random() if random is None else random  # noqa: S311 - jitter
@@ -154,7 +154,7 @@ def _tasks(tasks: object) -> list[str]:
     rule = "tasks, each by its ARN or id, one at least"
     if isinstance(tasks, str) or not isinstance(tasks, Iterable):
         raise SettingsError(setting="tasks", rule=rule, value=shown(tasks))
-    named = [_text("each of tasks", task) for task in tasks]
+    named = [_text("each of tasks", task) for task in cast("Iterable[object]", tasks)]
     if not named:
         raise SettingsError(setting="tasks", rule=rule, value="none")
     return list({_id(task): task for task in named}.values())
