@@ -2,6 +2,11 @@
 
 from protectwork._backend import Backend
 from protectwork._errors import (
+    EcsAccessError,
+    EcsError,
+    EcsRequestError,
+    EcsThrottledError,
+    EcsUnavailableError,
     HoldError,
     MetadataError,
     ProtectionRefusedError,
@@ -26,11 +31,21 @@ from protectwork._events import (
     Observer,
     SharedStateUnavailable,
 )
+from protectwork._fleet import get_task_protection
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
 from protectwork._process import configure, get_manager, protect, protected
 from protectwork._settings import Settings
-from protectwork._types import Answer, HoldStatus, Outcome, State, Status
+from protectwork._types import (
+    Answer,
+    HoldStatus,
+    Outcome,
+    State,
+    Status,
+    TaskFailure,
+    TaskProtection,
+    TaskProtections,
+)
 
 __all__ = [
     "AdmissionClosed",
@@ -38,6 +53,11 @@ __all__ = [
     "Answer",
     "Backend",
     "CallFinished",
+    "EcsAccessError",
+    "EcsError",
+    "EcsRequestError",
+    "EcsThrottledError",
+    "EcsUnavailableError",
     "Event",
     "Hold",
     "HoldError",
@@ -62,9 +82,13 @@ __all__ = [
     "SharedStateUnavailable",
     "State",
     "Status",
+    "TaskFailure",
+    "TaskProtection",
+    "TaskProtections",
     "UnprotectedError",
     "configure",
     "get_manager",
+    "get_task_protection",
     "protect",
     "protected",
 ]

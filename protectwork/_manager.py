@@ -24,7 +24,7 @@ from protectwork._steps import Policy
 from protectwork._terms import Terms, check_observer, check_on_lost, check_parts, clean_label, duration_s, insists
 from protectwork._types import Answer, HoldStatus, Seconds, State, Status
 from protectwork._waiting import SystemClock, blocking_waiter
-from protectwork.backends import choose_backend
+from protectwork.backends import choose_backend, sign_of_ecs, why_off
 from protectwork.backends.null import NullBackend
 
 __all__ = ["ProtectionManager", "agent_missing", "backend_for", "decorate"]
@@ -297,10 +297,7 @@ def backend_for(settings: Settings, environ: Mapping[str, str], clock: Clock) ->
 
 def agent_missing(backend: Backend, settings: Settings, environ: Mapping[str, str]) -> str | None:
     """What to warn of where this is ECS and yet there is nothing that could protect; None where all is well."""
-    execution = environ.get("AWS_EXECUTION_ENV", "")
-    if settings.backend != "auto" or not isinstance(backend, NullBackend) or not execution.startswith("AWS_ECS"):
+    sign, why = sign_of_ecs(environ), why_off(environ)
+    if settings.backend != "auto" or not isinstance(backend, NullBackend) or not (sign and why):
         return None
-    return (
-        f"AWS_EXECUTION_ENV is {execution[:40]!r}, but ECS_AGENT_URI is missing: nothing can be protected;"
-        " the container agent must be 1.65.0 or later, and the variable must reach this process"
-    )
+    return f"{sign}, but nothing can be protected: {why}"

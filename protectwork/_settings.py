@@ -31,7 +31,7 @@ __all__ = [
     "unknown_variables",
 ]
 
-BackendName = Literal["auto", "agent", "off"]
+BackendName = Literal["auto", "agent", "ecs", "off"]
 OnUnprotected = Literal["run", "raise"]
 WhenRefused = Literal["run", "pause"]
 
@@ -51,7 +51,8 @@ class Settings:
     Durations are seconds or a timedelta. Every setting can also come from the environment: see `from_env`.
 
     Attributes:
-        backend: What protects: ``agent`` (the container agent), ``off``, or ``auto``: the agent where there is one.
+        backend: What protects: ``agent`` (the container agent), ``ecs`` (the ECS API, with the extra ``ecs``), ``off``,
+            or ``auto``: the agent where there is one, else the API where this is ECS and boto3 is installed.
         lease: How long protection is asked for at a time, 1 min to 48 h; 2 h by default. ECS refuses renewals during a
             deployment, so this is what work is sure of then: at least half of it.
         linger: How long the lease is kept after the last hold ended, in case more work comes, 0 to 15 min; 30 s by
@@ -62,8 +63,8 @@ class Settings:
             None is each adapter's own default.
         retire_when_superseded: Adapters take no new work once a newer deployment of the service is primary.
         state_dir: The directory that the processes of the task share, an absolute path; None finds one.
-        allow_endpoint: Host names, addresses or networks that ``ECS_AGENT_URI`` may lead to, beside loopback,
-            link-local and private ones.
+        allow_endpoint: Host names, addresses or networks that ``ECS_AGENT_URI`` and ``ECS_CONTAINER_METADATA_URI_V4``
+            may lead to, beside loopback, link-local and private ones.
 
     Raises:
         SettingsError: A value is outside its rule; also from ``dataclasses.replace``.
@@ -287,7 +288,7 @@ def _float_s(value: Seconds) -> float:
 
 
 _RULES: Mapping[str, tuple[_Check, Callable[[str, str], object]]] = {
-    "backend": (_one_of("auto", "agent", "off"), _parse_word),
+    "backend": (_one_of("auto", "agent", "ecs", "off"), _parse_word),
     "lease": (_within(_MINUTE_S, 48 * _HOUR_S), parse_duration),
     "linger": (_within(0, 15 * _MINUTE_S), parse_duration),
     "acquire_timeout": (_within(0, 5 * _MINUTE_S), parse_duration),

@@ -114,7 +114,7 @@ class Status:
         admission: ``"open"`` or ``"closed"``.
         last_outcome: What the last finished call came to; None before the first.
         calls: The number of calls made so far.
-        backend: What protects: ``agent``, ``off``, or the name of a backend of your own.
+        backend: What protects: ``agent``, ``ecs``, ``off``, or the name of a backend of your own.
     """
 
     state: State

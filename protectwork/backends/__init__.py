@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from protectwork._backend import Backend
 from protectwork._clock import Clock
 from protectwork._errors import SettingsError
+from protectwork.backends._ecs_faults import remedy_for
 from protectwork.backends.null import NullBackend
 
-__all__ = ["boto3_missing", "choose_backend", "why_off"]
+__all__ = ["boto3_missing", "choose_backend", "remedy_for", "require_boto3", "sign_of_ecs", "why_off"]
 
 _AGENT_VARIABLE = "ECS_AGENT_URI"
 _METADATA_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
@@ -46,15 +47,33 @@ def why_off(environ: Mapping[str, str]) -> str | None:
     if environ.get(_AGENT_VARIABLE):
         return None
     if not environ.get(_METADATA_VARIABLE):
-        return f"{_AGENT_VARIABLE} is missing: it takes container agent 1.65.0 or later"
+        return f"{_AGENT_VARIABLE} is missing: it takes container agent 1.65.0 or later, and has to reach this process"
     if missing := boto3_missing():
         return f"{_AGENT_VARIABLE} is missing, and for the ECS API so is boto3: {missing}"
     return None
 
 
+def sign_of_ecs(environ: Mapping[str, str]) -> str | None:
+    """What tells that this is ECS, agent or not; None where nothing does."""
+    execution = environ.get("AWS_EXECUTION_ENV", "")
+    if execution.startswith("AWS_ECS"):
+        return f"AWS_EXECUTION_ENV is {execution[:40]!r}"
+    return f"{_METADATA_VARIABLE} is set" if environ.get(_METADATA_VARIABLE) else None
+
+
 def boto3_missing() -> str | None:
     """How to install boto3, where it cannot be found; it is not loaded."""
     return None if find_spec("boto3") else _INSTALL
+
+
+def require_boto3(purpose: str) -> None:
+    """See to it that boto3 is installed.
+
+    Raises:
+        SettingsError: It is not; `purpose` is what it would be needed for.
+    """
+    if missing := boto3_missing():
+        raise SettingsError(setting="boto3", rule=f"installed for {purpose}", value="nothing", remedy=missing)
 
 
 def _agent(environ: Mapping[str, str], allow_endpoint: Sequence[str], clock: Clock) -> Backend:
@@ -68,8 +87,7 @@ def _agent(environ: Mapping[str, str], allow_endpoint: Sequence[str], clock: Clo
 
 
 def _ecs(environ: Mapping[str, str], allow_endpoint: Sequence[str], clock: Clock) -> Backend:
-    if missing := boto3_missing():
-        raise SettingsError(setting="boto3", rule="installed for the backend ecs", value="nothing", remedy=missing)
+    require_boto3("the backend ecs")
     from protectwork.backends.ecs import EcsBackend  # noqa: PLC0415 - httpx is loaded only inside ECS
 
     return EcsBackend(environ.get(_METADATA_VARIABLE), allow_endpoint=allow_endpoint, clock=clock)

@@ -104,9 +104,9 @@ class Bounded:
     """Runs jobs one at a time on a native thread of its own, and waits for none longer than it is told to.
 
     A job that takes longer goes on, and the next one waits until it has ended. One that does not end, because what it
-    calls hangs, is left behind; when that has happened too often, nothing is run until one of them ends. The thread
-    waits between jobs, for at the exit of the interpreter none can be started; it ends with this object. Any thread
-    may use it; a forked child begins anew.
+    calls hangs, is left behind; while there are too many of those, nothing is run. The thread waits between jobs, for
+    at the exit of the interpreter none can be started; it ends with this object. Any thread may use it; a forked child
+    begins anew.
 
     Args:
         name: What the thread is called, after ``protectwork-``.
@@ -134,10 +134,16 @@ class Bounded:
         finally:
             self._turn.release()
 
+    def leave_behind(self) -> None:
+        """Have the next job not wait for the one that has not ended."""
+        with self._turn:
+            if self._hand and self._hand.busy:
+                self._hand.dismiss()
+                self._hand = None
+
     def _free_hand(self, by: float) -> _Hand | None:
         if self._hand and self._hand.hangs:
-            self._hand.dismiss()
-            self._hand = None
+            self.leave_behind()
         if self._hand is None:
             self._hands[:] = [hand for hand in self._hands if hand.busy]
             if len(self._hands) < _MOST_HANDS:

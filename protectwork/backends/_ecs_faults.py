@@ -101,9 +101,12 @@ def fault_of(error: BaseException) -> Fault:
     names = {cls.__name__ for cls in type(error).__mro__}
     if "ClientError" in names:
         return _answered(cast("Mapping[str, object]", getattr(error, "response", {})))
+    name = type(error).__name__
+    if "BotoCoreError" not in names:  # boto3 stumbled over what it was sent
+        return Fault(kind=Kind.UNKNOWN, reason="no usable answer", detail=escaped(f"{name}: {error}"))
     return Fault(
         kind=_kind_of_names(names),
-        reason=escaped(type(error).__name__),
+        reason=name,
         detail=escaped(str(error)) or None,
         may_pass=_NO_CREDENTIALS in names,
     )
@@ -142,7 +145,7 @@ _NAMED_REMEDIES = (
         "look at the credentials and the machine's clock; in ECS remove AWS_ACCESS_KEY_ID and its like",
     ),
     (_PROFILES, "look at AWS_PROFILE, and at ~/.aws/config and ~/.aws/credentials"),
-    (_NO_REGION, "name the Region: set AWS_REGION"),
+    (_NO_REGION, "name the Region: set AWS_REGION, or give it"),
     (_NOT_FOUND, "look at the name, and at the account and Region that were asked"),
 )
 

@@ -165,7 +165,7 @@ class EcsApi:
         now: Callable[[], float] = steady_now,
     ) -> None:
         self._now = now
-        self._new_line = partial(_Line, region=region, endpoint_url=endpoint_url)
+        self._region, self._endpoint_url = region, endpoint_url
         self._bounded = Bounded("ecs-api")
         self.forget_parent()
         forgets_on_fork(self)
@@ -173,6 +173,7 @@ class EcsApi:
     def forget_parent(self) -> None:
         """Begin with no session: locks of the parent's may be taken for ever."""
         self._lines: list[_Line] = []
+        self._sessions: list[Any] = []
 
     def call(self, operation: str, *, deadline_s: float = _DEADLINE_S, **parameters: object) -> Mapping[str, object]:
         """Ask, and give boto3's reply, unchecked; a question that failed in passing is asked a second time.
@@ -203,42 +204,56 @@ class EcsApi:
         call = _Call(operation=operation, parameters=parameters, once=once, permit=Permit(end_by=end_by, now=self._now))
         in_time = self._bounded.run(partial(self._make, call), by=end_by)
         sent_at = call.permit.end()
-        if not in_time and call.fault is None:
-            doing = "waiting for the answer" if call.permit.begun else call.doing
-            return Exchange(fault=Fault(kind=Kind.UNKNOWN, reason="out of time", detail=doing), sent_at=sent_at)
+        if not in_time:
+            return self._late(call, sent_at)
         return Exchange(reply=call.reply, fault=call.fault, sent_at=sent_at)
 
+    def _late(self, call: _Call, sent_at: float | None) -> Exchange:
+        if call.permit.begun and call.line:  # an answer that hangs is no reason for the next call to wait
+            self._bounded.leave_behind()
+            self._sessions.append(call.line.session)
+        doing = "waiting for the answer" if call.permit.begun else call.doing
+        return Exchange(fault=Fault(kind=Kind.UNKNOWN, reason="out of time", detail=doing), sent_at=sent_at)
+
     def _make(self, call: _Call) -> None:
-        line = None
         try:
             # What a call has taken and never brings back is lost with it: the next one then has a line of its own.
-            line = self._lines.pop() if self._lines else self._new_line(call=call)
-            call.reply = line.ask(call)
+            call.line = self._lines.pop() if self._lines else self._new_line(call)
+            call.reply = call.line.ask(call)
         except BaseException as error:  # noqa: BLE001 - whatever boto3 raises is an answer
             call.fault = fault_of(error)
         refused = call.fault is not None and call.fault.kind is Kind.ACCESS
-        if line and not refused:  # else the next call looks for credentials anew
-            self._lines.append(line)
+        if call.line and not refused:  # else the next call looks for credentials anew
+            self._lines.append(call.line)
+
+    def _new_line(self, call: _Call) -> _Line:
+        call.doing = "loading boto3"
+        session = self._sessions.pop() if self._sessions else _new_session(self._region)
+        call.doing = "looking for credentials"
+        return _Line(session, self._endpoint_url)
+
+
+def _new_session(region: str | None) -> Any:
+    with no_fork:  # a child would wait for ever for a module that was being loaded
+        import boto3  # noqa: PLC0415 - it takes half a second, and only this backend needs it
+    return cast("Any", boto3).session.Session(region_name=region)
 
 
 class _Line:
     """A client of boto3's, and the call that it makes; used by one thread at a time."""
 
-    def __init__(self, *, region: str | None, endpoint_url: str | None, call: _Call) -> None:
-        call.doing = "loading boto3"
-        with no_fork:  # a child would wait for ever for a module that was being loaded
-            import boto3  # noqa: PLC0415 - it takes half a second, and only this backend needs it
-            from botocore.config import Config  # noqa: PLC0415
-            from botocore.exceptions import ClientError  # noqa: PLC0415
-        call.doing = "looking for credentials"
+    def __init__(self, session: Any, endpoint_url: str | None) -> None:
+        from botocore.config import Config  # noqa: PLC0415 - as boto3
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
         retries = {"total_max_attempts": _ATTEMPTS, "mode": "standard"}
         config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries=retries)
-        session = cast("Any", boto3).session.Session(region_name=region)
+        self.session = session
         self._client = session.client("ecs", config=config, endpoint_url=endpoint_url)
         self._client.meta.events.register_last("before-send.ecs", self._hold_back)
         self._client.meta.events.register_first("needs-retry.ecs", self._give_up)
         self._error = cast("Any", ClientError)
-        self._call = call
+        self._call: _Call | None = None
 
     def ask(self, call: _Call) -> Mapping[str, object]:
         """Make the call; raises what boto3 raises."""
@@ -247,18 +262,20 @@ class _Line:
         try:
             return cast("Mapping[str, object]", getattr(self._client, call.operation)(**call.parameters))
         finally:
+            self._call = None
             self._client.close()  # an idle connection would be closed by the other side, and inherited by children
 
     def _hold_back(self, request: Any, **_: object) -> None:
-        if self._call.permit.over:
+        call = self._call
+        if call is None or call.permit.over:
             raise OutOfTimeError
-        self._call.doing = "connecting"
-        request.body = PermitBody(request.body, self._call.permit)
+        call.doing = "connecting"
+        request.body = PermitBody(request.body, call.permit)
 
     def _give_up(self, *, response: Any, caught_exception: Exception | None, operation: Any, **_: object) -> None:
         """End a call that may not be made again, before boto3 waits to do so."""
-        permit = self._call.permit
-        if not (permit.over or (permit.begun and self._call.once)):
+        call = self._call
+        if call and not call.permit.over and not (call.permit.begun and call.once):
             return
         if caught_exception:
             raise caught_exception
@@ -278,3 +295,4 @@ class _Call:
     doing: str = "waiting for an earlier call, which hangs"
     reply: Mapping[str, object] = field(default_factory=dict[str, object])
     fault: Fault | None = None
+    line: _Line | None = None

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from protectwork import Answer, Outcome
 from protectwork._ledger import look_in
+from protectwork.backends import remedy_for
 from protectwork.cli._holders import Holders, in_words
 from protectwork.cli._setup import Setup
 
@@ -35,6 +36,11 @@ _REMEDIES = {
     " ECS_AGENT_URI as ECS set it",
     Outcome.NOT_A_SERVICE_TASK: "only tasks of services can be protected, and only they need it: set"
     " PROTECTWORK_BACKEND=off",
+}
+_API_REMEDIES = {
+    Outcome.UNAVAILABLE: "run this inside the task, with a way to the ECS API: a NAT gateway, or a VPC endpoint",
+    Outcome.MISCONFIGURED: "give the task role ecs:GetTaskProtection and ecs:UpdateTaskProtection, and leave"
+    " ECS_CONTAINER_METADATA_URI_V4 as ECS set it",
 }
 _NO_ROLE = "right after a restart of the agent ask again in 3 minutes; otherwise the task needs a task role"
 
@@ -111,7 +117,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
       expires_at    when protection ends, RFC 3339 in UTC
       seconds_left  until then
       task_arn      the task
-      backend       agent or off
+      backend       agent, ecs (the ECS API) or off
       outcome       what the call came to: confirmed, refused, throttled,
                     ambiguous, unavailable, misconfigured, not-a-service-task
       reason        the reason or error code
@@ -139,10 +145,14 @@ def _ask(setup: Setup) -> Finding:
     answer = setup.backend.get()
     holders = Holders(look_in(setup.state_dir, endpoint=setup.scope), wall_s=time.time())
     if answer.outcome is not Outcome.CONFIRMED:
-        remedy = _NO_ROLE if answer.may_pass else _REMEDIES[answer.outcome]
+        remedy = _NO_ROLE if answer.may_pass else remedy_for(answer.reason) or _remedies(name)[answer.outcome]
         return Finding(code=Code.UNKNOWN, backend=name, answer=answer, remedy=remedy, holders=holders)
     code = Code.PROTECTED if answer.protected else Code.UNPROTECTED
     return Finding(code=code, backend=name, answer=answer, holders=holders)
+
+
+def _remedies(backend: str) -> dict[Outcome, str]:
+    return _REMEDIES | _API_REMEDIES if backend == "ecs" else _REMEDIES
 
 
 def _show(finding: Finding) -> None:
