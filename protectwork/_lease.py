@@ -39,6 +39,7 @@ from protectwork._steps import (
     Linger,
     Made,
     Policy,
+    Probe,
     Random,
     Retire,
     Send,
@@ -81,6 +82,7 @@ class Lease(Outlook):
         super().__init__(policy, identity=identity or Identity(), record=record or Record(), off=off)
         self.retiring = False
         self.lingers = True
+        self._probing = False
         self.last_outcome: Outcome | None = None
         self.calls = 0
         self._random = random
@@ -198,6 +200,13 @@ class Lease(Outlook):
             case Died(owners=owners):
                 for owner in sorted(owners):
                     self.record = _record.died(self.record, owner, now)
+            case _:
+                self._resolve(event, now)
+        return []
+
+    def _resolve(self, event: Start | Retire | Linger | Probe, now: float) -> None:
+        """Take note of what this process has a mind to."""
+        match event:
             case Start():
                 self._get_at = min(self._get_at, now + self._random.uniform(*START_SPREAD_S))
             case Retire():
@@ -205,7 +214,8 @@ class Lease(Outlook):
                 self.retiring = True
             case Linger(wanted=wanted):
                 self.lingers = wanted
-        return []
+            case Probe():
+                self._probing, self._get_at = True, now
 
     def _see(self, now: float, demand: Demand) -> None:
         self.demand = demand
@@ -306,7 +316,7 @@ class Lease(Outlook):
         if self.unknown:
             return max(self._get_at, self.record.pace.asking.retry_at), Call.GET
         if self.record.maybe_until <= now or not self.identity.releases:
-            return inf, Call.DISABLE
+            return -inf if self._probing and self.identity.releases else inf, Call.DISABLE
         if self.demand.others:
             return inf if self.demand.barred else self._wanted_for_others(now), Call.ENABLE
         governed = -inf if self._farewell else self.record.pace.governor.ready_at(now)
@@ -348,6 +358,9 @@ class Lease(Outlook):
     def _spent(self, record: Record, call: Call, now: float) -> Record:
         pace = record.pace.called(now, self.identity.owner)
         match call:
+            case Call.DISABLE if self._probing and self.record.maybe_until <= now:
+                self._probing = False
+                return replace(record, granted=None, pace=pace)
             case Call.DISABLE:
                 self._farewell = False
                 return replace(record, granted=None, pace=replace(pace, governor=pace.governor.released(now)))

@@ -22,6 +22,7 @@ __all__ = [
     "Linger",
     "Made",
     "Policy",
+    "Probe",
     "Random",
     "Retire",
     "Send",
@@ -154,6 +155,14 @@ class Linger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Find out whether ECS lets this task be changed: disable it once while nothing protects it, and nobody holds.
+
+    What is not known is asked for before. The governor does not count it, for it is no release.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Make this call now; `minutes` is 0 unless it enables."""
 
@@ -189,5 +198,5 @@ class Made:
     beside: frozenset[int] = frozenset()
 
 
-Input = Tick | Start | HoldBegan | Answered | Died | Retire | Linger
+Input = Tick | Start | HoldBegan | Answered | Died | Retire | Linger | Probe
 Action = Send | Tell
