@@ -17,8 +17,8 @@ __all__ = ["findings_of"]
 
 _ALLOWED = ("ecs:GetTaskProtection", "ecs:UpdateTaskProtection")
 _SLOW_S = 2.0
-_MILD = frozenset({Outcome.THROTTLED, Outcome.NOT_A_SERVICE_TASK, Outcome.REFUSED})
-"""What passes by itself, or is no fault of the set-up."""
+_MILD = frozenset({Outcome.THROTTLED, Outcome.REFUSED})
+"""What passes by itself."""
 
 
 def findings_of(facts: Facts, *, wall_s: float) -> list[Finding]:
@@ -72,20 +72,27 @@ def _why(facts: Facts) -> str:
 
 def _get(facts: Facts, answer: Answer, wall_s: float) -> Iterator[Finding]:
     took = f"{facts.answer_s * 1000:.0f} ms"
-    if answer.outcome is not Outcome.CONFIRMED:
-        yield _bad("get", f"asked whether the task is protected: {said(answer)}, after {took}", answer, facts)
-        return
-    left = (
-        "" if answer.expires_at is None else f" for {in_words(max(answer.expires_at.timestamp() - wall_s, 0.0))} more"
-    )
-    state = f"protected{left}" if answer.protected else "not protected"
+    match answer.outcome:
+        case Outcome.CONFIRMED:
+            state = f"is protected{_left(answer, wall_s)}" if answer.protected else "is not protected"
+        case Outcome.NOT_A_SERVICE_TASK:
+            state = "belongs to no service"
+        case _:
+            yield _bad("get", f"asked whether the task is protected: {said(answer)}, after {took}", answer, facts)
+            return
     slow = facts.answer_s > _SLOW_S
     yield Finding(
         check="get",
         level=Level.WARNING if slow else Level.OK,
-        text=f"the {facts.backend} answered in {took}: the task is {state}",
+        text=f"{'the ECS API' if facts.backend == 'ecs' else 'the agent'} answered in {took}: the task {state}",
         remedy="a call is given up after 6 s: look at the load of the host, and at the way to ECS" if slow else None,
     )
+
+
+def _left(answer: Answer, wall_s: float) -> str:
+    if answer.expires_at is None:
+        return ""
+    return f" for {in_words(max(answer.expires_at.timestamp() - wall_s, 0.0))} more"
 
 
 def _put(facts: Facts) -> Iterator[Finding]:
@@ -97,15 +104,15 @@ def _put(facts: Facts) -> Iterator[Finding]:
         text = "not tried: an enable would replace the expiry of the protection that stands"
         yield Finding(check="put", level=Level.NOTE, text=text, remedy="--try joins or extends it, and gives it back")
     elif trial.answer is None:
-        yield Finding(check="put", level=Level.NOTE, text=f"not tried: {trial.why_not}")
+        remedy = "run it as the user of the workers, when nobody works"
+        yield Finding(check="put", level=Level.NOTE, text=f"not tried: {trial.why_not}", remedy=remedy)
     elif trial.answer.outcome is not Outcome.CONFIRMED:
         yield _bad("put", f"asked for a change: {said(trial.answer)}", trial.answer, facts)
     elif not facts.tried:
         yield Finding(check="put", level=Level.OK, text="allowed: ECS took the state that the task was in already")
     elif trial.released:
-        yield Finding(
-            check="put", level=Level.OK, text="allowed: the task was protected, and released where nobody works"
-        )
+        text = "allowed: the task was protected by a lease, which was given back unless others work"
+        yield Finding(check="put", level=Level.OK, text=text)
     else:
         text = "the task was protected, and could not be released at once: that ends with its lease"
         yield Finding(check="put", level=Level.WARNING, text=text, remedy="look again with protectwork status")

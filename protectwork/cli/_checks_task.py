@@ -93,8 +93,9 @@ def _stop(task: TaskMetadata) -> Iterator[Finding]:
 def _service(facts: Facts) -> Iterator[Finding]:
     answer = facts.answer
     if answer and answer.outcome is Outcome.NOT_A_SERVICE_TASK:
-        return  # told already, with its remedy
-    if isinstance(facts.metadata, TaskMetadata) and facts.metadata.service_name:
+        text = "the task belongs to no service: only tasks of services can be protected, and only they need it"
+        yield Finding(check="service", level=Level.WARNING, text=text, remedy="set PROTECTWORK_BACKEND=off")
+    elif isinstance(facts.metadata, TaskMetadata) and facts.metadata.service_name:
         yield Finding(check="service", level=Level.OK, text=f"a task of the service {facts.metadata.service_name}")
     elif answer and answer.outcome is Outcome.CONFIRMED:
         yield Finding(check="service", level=Level.OK, text="a task of a service, as ECS answers for its protection")
@@ -125,9 +126,12 @@ def _init(facts: Facts) -> Iterator[Finding]:
     if init.catches_sigterm:
         yield Finding(check="init", level=Level.OK, text=f"the first process, {name}, handles SIGTERM")
         return
-    kind = "is a shell, which" if init.is_shell else "has no handler for it, and so"
+    if init.is_shell:
+        kind, remedy = "is a shell, which", "start the worker with exec, or in the JSON form of CMD"
+    else:
+        kind, remedy = "has no handler for it, and so", "let it handle SIGTERM"
     text = f"SIGTERM reaches no worker: the first process, {name}, {kind} swallows it until SIGKILL comes"
-    remedy = "start the worker with exec, or in the JSON form of CMD; or set initProcessEnabled in the task definition"
+    remedy = f"{remedy}; or set initProcessEnabled in the task definition"
     yield Finding(check="init", level=Level.WARNING, text=text, remedy=remedy)
 
 

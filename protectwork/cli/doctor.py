@@ -119,9 +119,10 @@ def _lines(finding: Finding, width: int) -> Iterator[tuple[str, bool]]:
 
 
 def _count(findings: list[Finding]) -> str:
+    broken, warnings = (sum(each.level is level for each in findings) for level in (Level.BROKEN, Level.WARNING))
     counts = (
-        (sum(finding.level is level for finding in findings), level.name.lower())
-        for level in (Level.BROKEN, Level.WARNING)
+        f"{broken} broken" if broken else "",
+        f"{warnings} warning{'' if warnings == 1 else 's'}" if warnings else "",
     )
-    said = ", ".join(f"{count} {word}" for count, word in counts if count)
+    said = ", ".join(filter(None, counts))
     return f": {said}" if said else ""
