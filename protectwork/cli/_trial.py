@@ -24,7 +24,7 @@ from protectwork._steps import Answered, Call, Demand, Policy, Probe, Send
 
 __all__ = ["Trial", "hindrance", "leased", "probed"]
 
-_PATIENCE_S = 4.0  # for the gate, which others may take for a moment, and for the second between two calls
+_PATIENCE_S = 2.5  # for the gate, which others may take for a moment, and for the second between two calls
 _NAP_S = 0.05
 _NEVER_S = 900.0  # a linger that ends after this process
 _LEASE_S = 60.0
@@ -60,7 +60,7 @@ def hindrance(view: View) -> str | None:
 
 
 def probed(backend: Backend, *, state_dir: str | None, scope: str) -> Trial:
-    """Ask for the state that holds: disable what nothing protects, if nobody works. Blocks for 16 s at most."""
+    """Ask for the state that holds: disable what nothing protects, if nobody works. Blocks for 15 s at most."""
     state = open_state(state_dir=state_dir, endpoint=scope)
     book = Book(Policy(linger_s=_NEVER_S), Random(), now=steady_now)  # noqa: S311 - jitter
     book.open(state, scope=scope)
