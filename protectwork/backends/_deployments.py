@@ -44,16 +44,16 @@ class Deployments:
         found = next(_objects(reply, "services"), None)
         if found is None:
             raise _unusable("DescribeServices", reply)
-        deployments = tuple(_objects(found, "deployments"))
-        if not deployments:
+        if found.get("deployments") == []:
             raise EcsRequestError(
                 operation="DescribeServices",
                 reason="the service has no deployments",
                 remedy="ECS itself has to deploy it: deployment controller ECS",
             )
+        deployments = _objects(found, "deployments")
         primary = next((each.get("id") for each in deployments if each.get("status") == "PRIMARY"), None)
         if not isinstance(primary, str):
-            raise _unusable("DescribeServices", deployments)
+            raise _unusable("DescribeServices", found)
         return primary != own
 
     def _find_own(self) -> tuple[str, str]:
@@ -63,14 +63,14 @@ class Deployments:
         if found is None:
             raise _unusable("DescribeTasks", reply)
         group, started_by = found.get("group"), found.get("startedBy")
-        if not isinstance(group, str) or not isinstance(started_by, str):
-            raise _unusable("DescribeTasks", found)
-        if not group.startswith(_SERVICE):
+        if isinstance(group, str) and not group.startswith(_SERVICE):
             raise EcsRequestError(
                 operation="DescribeTasks",
                 reason="the task belongs to no service",
                 remedy="leave retire_when_superseded off: nothing replaces this task",
             )
+        if not isinstance(group, str) or not isinstance(started_by, str):
+            raise _unusable("DescribeTasks", found)
         return group.removeprefix(_SERVICE), started_by
 
 
