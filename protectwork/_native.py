@@ -6,13 +6,14 @@ woken by.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["NativeAlarm", "is_patched", "patched_by_eventlet", "start_thread"]
+__all__ = ["NativeAlarm", "hush", "is_patched", "patched_by_eventlet", "start_thread"]
 
 
 class NativeAlarm:
@@ -49,6 +50,18 @@ def start_thread(run: Callable[[], None], *, name: str) -> None:
 def patched_by_eventlet() -> bool:
     """Whether eventlet has patched threading, and with it the locks of everything else."""
     return is_patched("eventlet.patcher")
+
+
+def hush(*packages: str) -> None:
+    """Where gevent or eventlet have patched threading, keep these packages from logging; they do it at DEBUG, and much.
+
+    The locks of logging are patched too. A native thread that has had one leaves greenlets waiting for it: under gevent
+    until it comes by its own hub again, under eventlet for ever.
+    """
+    if is_patched("gevent.monkey") or is_patched("eventlet.patcher"):
+        for name, logger in list(logging.root.manager.loggerDict.items()):
+            if name.partition(".")[0] in packages and isinstance(logger, logging.Logger):
+                logger.disabled = True
 
 
 def is_patched(name: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from protectwork._clock import Clock, steady_now
 from protectwork._errors import MetadataError, SettingsError
 from protectwork._forks import forgets_on_fork, no_fork
+from protectwork._native import hush, patched_by_eventlet
 from protectwork._types import Answer, Outcome
 from protectwork.backends._deadline import Bounded, OutOfTimeError, Permit, PermitBody
 from protectwork.backends._ecs_answers import classify_fault, classify_reply
@@ -76,6 +77,8 @@ class EcsBackend:
         self._new_api = partial(EcsApi, endpoint_url=endpoint_url, now=steady_now if clock is None else clock.now)
         self._api: EcsApi | None = None
         self._deadline_s = deadline_s
+        if patched_by_eventlet():
+            _load()  # its loggers are made meanwhile, which takes a lock of logging's: never on a native thread
 
     def enable(self, minutes: int) -> Answer:
         """Protect the task for ``minutes`` from now.
@@ -228,15 +231,16 @@ class EcsApi:
 
     def _new_line(self, call: _Call) -> _Line:
         call.doing = "loading boto3"
-        session = self._sessions.pop() if self._sessions else _new_session(self._region)
+        session = self._sessions.pop() if self._sessions else _load().session.Session(region_name=self._region)
         call.doing = "looking for credentials"
         return _Line(session, self._endpoint_url)
 
 
-def _new_session(region: str | None) -> Any:
+def _load() -> Any:
     with no_fork:  # a child would wait for ever for a module that was being loaded
         import boto3  # noqa: PLC0415 - it takes half a second, and only this backend needs it
-    return cast("Any", boto3).session.Session(region_name=region)
+    hush("boto3", "botocore", "urllib3")
+    return boto3
 
 
 class _Line:
