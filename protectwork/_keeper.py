@@ -408,8 +408,7 @@ class Keeper:
             self._waiters.fire()
         if self.is_idle():
             self._idle_waiters.fire()
-        news = self.lease.standing, self.lease.trouble
-        if self.on_news and news != self._news:
+        if self.on_news and (news := (self.lease.standing, self.lease.trouble)) != self._news:
             self._news = news
             self.on_news()
 

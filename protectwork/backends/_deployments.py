@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Deployments"]
 
 _SERVICE = "service:"
+_CALL_S = 20.0  # nobody waits for it, and beside busy work it takes long to load boto3
 
 
 class Deployments:
@@ -40,7 +41,7 @@ class Deployments:
             EcsThrottledError, EcsUnavailableError: There is no answer now.
         """
         service, own = self._own = self._own or self._find_own()
-        reply = self._api.call("describe_services", cluster=self._task.cluster, services=[service])
+        reply = self._api.call("describe_services", deadline_s=_CALL_S, cluster=self._task.cluster, services=[service])
         found = next(_objects(reply, "services"), None)
         if found is None:
             raise _unusable("DescribeServices", reply)
@@ -58,7 +59,9 @@ class Deployments:
 
     def _find_own(self) -> tuple[str, str]:
         """The name of the task's service, which the metadata does not tell all tasks, and the id of its deployment."""
-        reply = self._api.call("describe_tasks", cluster=self._task.cluster, tasks=[self._task.task_arn])
+        reply = self._api.call(
+            "describe_tasks", deadline_s=_CALL_S, cluster=self._task.cluster, tasks=[self._task.task_arn]
+        )
         found = next(_objects(reply, "tasks"), None)
         if found is None:
             raise _unusable("DescribeTasks", reply)

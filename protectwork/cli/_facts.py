@@ -23,6 +23,7 @@ from protectwork.cli._trial import Trial, hindrance, leased, probed
 __all__ = ["Facts", "gather"]
 
 _OFF = NullBackend()
+_MAY_PASS = frozenset({Outcome.AMBIGUOUS, Outcome.UNAVAILABLE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +121,9 @@ def _with_answers(facts: Facts, backend: Backend, *, tries: bool) -> Facts:
     """What ECS says of the task's protection, and lets be done with it."""
     if facts.is_off:
         return facts
-    began = time.monotonic()
-    answer = backend.get()
-    took_s = time.monotonic() - began
+    answer, took_s = _timed(backend)
+    if answer.outcome in _MAY_PASS:  # or it took too long to load what the call takes
+        answer, took_s = _timed(backend)
     scope = str(getattr(backend, "scope", ""))
     state_dir = None if facts.settings.state_dir is None else os.fspath(facts.settings.state_dir)
     facts = replace(facts, answer=answer, answer_s=took_s, view=look_in(state_dir, endpoint=scope), tried=tries)
@@ -135,6 +136,11 @@ def _with_answers(facts: Facts, backend: Backend, *, tries: bool) -> Facts:
     else:
         trial = probed(backend, state_dir=state_dir, scope=scope)
     return replace(facts, trial=trial)
+
+
+def _timed(backend: Backend) -> tuple[Answer, float]:
+    began = time.monotonic()
+    return backend.get(), time.monotonic() - began
 
 
 def _with_task(facts: Facts) -> Facts:

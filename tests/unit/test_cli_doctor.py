@@ -56,6 +56,7 @@ def here(tmp_path, monkeypatch):
         monkeypatch.setattr(f"protectwork.cli.{room}._INIT", init)
     with FakeEcsApi() as ecs, FakeAgent(ecs.task) as agent:
         yield Here(init, agent, ecs)
+        assert look_in(None, endpoint=AgentBackend(agent.uri).scope).directory is None, "files are left behind"
 
 
 @pytest.fixture
@@ -90,11 +91,6 @@ def test_of_a_task_with_which_all_is_well_it_says_so_and_changes_nothing(here):
     assert here.agent.changes == ()
     assert "answered in" in found["get"]["text"]
     assert calls(here) == ["get", "get", "disable"], "the second is asked in the name of all processes of the task"
-
-
-def test_it_leaves_no_files_behind(here):
-    here.found()
-    assert look_in(None, endpoint=AgentBackend(here.agent.uri).scope).directory is None
 
 
 def test_people_are_told_the_same(here):
@@ -203,11 +199,18 @@ def test_an_address_that_may_not_be_called_is_broken(here):
     ids=str,
 )
 def test_without_a_usable_answer_it_says_why_and_asks_for_no_change(here, fault, code, remedy):
-    here.agent.fail(fault, only="get")
+    here.agent.fail(fault, times=None, only="get")
     found_code, _, found = here.found()
     assert found_code == code
     assert remedy in found["get"]["remedy"]
-    assert calls(here) == ["get"]
+    assert set(calls(here)) == {"get"}
+
+
+def test_a_fault_that_passes_is_no_finding(protected):
+    protected.agent.fail(faults.Error(500))
+    code, _, found = protected.found()
+    assert (code, found["get"]["level"]) == (0, "ok")
+    assert calls(protected) == ["get", "get"]
 
 
 @pytest.mark.parametrize(("only", "check"), [("get", "get"), ("disable", "put")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ class Task:
         self.ecs = FakeEcsApi(clock=self.clock)
         self.agent = FakeAgent(self.ecs.task, quota=self.ecs.quota)
         self.events: list[Event] = []
-        self._settings = Settings(**{"retire_when_superseded": True, "linger": 30, **settings})
+        self._state = tempfile.TemporaryDirectory()  # which the last process leaves, while nobody may ask again
+        settings = {"retire_when_superseded": True, "linger": 30, "state_dir": self._state.name, **settings}
+        self._settings = Settings(**settings)
         self.manager = self.new_manager()
         self.manager.subscribe(self)
 
@@ -48,6 +51,7 @@ class Task:
         self.clock.advance(1)
         self.agent.close()
         self.ecs.close()
+        self._state.cleanup()
 
     def works(self) -> Callable[[], None]:
         """Begin a piece of work, which is protected; what is returned ends it."""
@@ -210,10 +214,7 @@ def test_the_metadata_is_read_about_every_30_s_while_there_is_work_and_not_witho
 # -- several processes
 
 
-def test_the_processes_of_a_task_ask_no_more_often_than_one_and_all_close(environ, tmp_path) -> None:
-    tmp_path.chmod(0o700)
-    task = Task(state_dir=tmp_path)
-    environ(task.ecs)
+def test_the_processes_of_a_task_ask_no_more_often_than_one_and_all_close(task: Task) -> None:
     others = [task.new_manager() for _ in range(2)]
     idle = task.new_manager()
     task.deploys()
@@ -230,7 +231,6 @@ def test_the_processes_of_a_task_ask_no_more_often_than_one_and_all_close(enviro
         hold.release()
     for manager in (*others, idle):
         manager.close()
-    task.close()
 
 
 # -- what cannot be asked
@@ -345,13 +345,14 @@ class Soonest:
 
 
 @pytest.mark.parametrize("hangs", ["metadata", "describe-services"])
-def test_an_endpoint_that_hangs_holds_up_neither_work_nor_the_end(environ, hangs) -> None:
+def test_an_endpoint_that_hangs_holds_up_neither_work_nor_the_end(environ, tmp_path, hangs) -> None:
+    tmp_path.chmod(0o700)
     with FakeEcsApi() as ecs, FakeAgent(ecs.task) as agent:
         environ(ecs)
         ecs.fail(Hang(), times=None, only=hangs)
         ecs.service.deploy()
         ecs.service.blocked = True
-        settings = Settings(retire_when_superseded=True, linger=0)
+        settings = Settings(retire_when_superseded=True, linger=0, state_dir=tmp_path)
         with ProtectionManager(AgentBackend(agent.uri), settings=settings, random=Soonest()) as manager:
             with manager.protect("job"):
                 ecs.wait_until(lambda: any(call.fault for call in ecs.calls), timeout_s=BOUND_S)
