@@ -88,8 +88,8 @@ class Receipts:
 
 def _code(error: Exception) -> str:
     """SQS's code, or the name of the error's class; botocore is not imported for it."""
-    said: Mapping[str, Any] = getattr(error, "response", {})
-    told: Mapping[str, Any] = said.get("Error", {})
+    said: Mapping[str, Any] | None = getattr(error, "response", None)
+    told: Mapping[str, Any] = said.get("Error", {}) if said else {}
     return printable(str(told.get("Code") or type(error).__name__)).rpartition(".")[2]
 
 
