@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 import aiobotocore.session
 import boto3
+from aiobotocore.config import AioConfig
+from botocore.config import Config
 from integrations.celery_worker.journal import BEAT_S, ENDLESS_S, Body
 from protectwork_sqs import (
     AsyncSQSConsumer,
@@ -34,6 +36,7 @@ from protectwork._clock import steady_now
 Shape = Literal["for", "batches", "consumer", "async for", "async batches", "async consumer"]
 
 AWS = {"region_name": "us-east-1", "aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+_ONCE = {"retries": {"total_max_attempts": 1}}  # so that it is ours who tries again
 CHILD = "child"
 """What a forked child is called in the journal."""
 
@@ -204,12 +207,12 @@ class Plan:
 
 def client(endpoint: str, **config: Any) -> Any:
     """A client of boto3."""
-    return _session.client("sqs", endpoint_url=endpoint, **{**AWS, **config})
+    return _session.client("sqs", endpoint_url=endpoint, **{**AWS, "config": Config(**_ONCE), **config})
 
 
 def async_client(endpoint: str, **config: Any) -> Any:
     """One of aiobotocore, for `async with`."""
-    return _async_session.create_client("sqs", endpoint_url=endpoint, **{**AWS, **config})
+    return _async_session.create_client("sqs", endpoint_url=endpoint, **{**AWS, "config": AioConfig(**_ONCE), **config})
 
 
 def _loop(messages: ProtectedMessages, handler: Handler) -> None:

@@ -21,7 +21,7 @@ MESSAGES = 4
 
 def refused_manager(scene: Scene, **settings: object) -> ProtectionManager:
     scene.agent.fail(Refuse(), times=None, only="enable")
-    return scene.manager(clock=FastClock(speed=FAST), linger=5, **settings)
+    return scene.manager(clock=FastClock(speed=FAST), linger=5, acquire_timeout=300, **settings)
 
 
 def asked_again(scene: Scene, *, times: int = 2) -> None:
