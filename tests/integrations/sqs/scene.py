@@ -24,13 +24,16 @@ from integrations.sqs.nursery import Nursery, Worker
 from integrations.sqs.program import Order, Plan, Shape, client
 from integrations.sqs.servers import Server
 from integrations.sqs.wire import BOUND_S, Wire
+from processes.fast_clock import FastClock
 
 from protectwork import AdapterEvent, Event, ProtectionManager, Settings
-from protectwork._clock import Clock
 from protectwork.backends.agent import AgentBackend
 from protectwork.testing import FakeAgent
 
 LINGER_S = 0.2
+FAST = 20.0
+"""How much faster the time of managers in this process runs, so that no test waits for its second call to ECS."""
+FAST_LINGER_S = 4.0
 _AT_ONCE = 10
 _numbers = itertools.count(1)
 
@@ -127,18 +130,20 @@ class Scene:
             consuming.stop()
             consuming.over()
 
+    def manager(self, *, speed: float = FAST, **settings: Any) -> ProtectionManager:
+        """A manager for a consumer in this process, whose time runs faster than everybody else's."""
+        clock = FastClock(speed=speed)
+        # The durations of its settings are fast ones.
+        given = Settings(**{"linger": FAST_LINGER_S, "acquire_timeout": 300, "state_dir": self._state, **settings})
+        manager = ProtectionManager(AgentBackend(self.agent.uri, clock=clock), settings=given, clock=clock)
+        self._stack.enter_context(manager)
+        manager.subscribe(self)
+        return manager
+
     def protected_manager(self) -> ProtectionManager:
         """One that ECS has confirmed already, and whose task stays protected: for tests of something else."""
         manager = self.manager()
         self._stack.enter_context(manager.protect("a test"))
-        return manager
-
-    def manager(self, *, clock: Clock | None = None, **settings: Any) -> ProtectionManager:
-        """A manager for a consumer in this process."""
-        given = Settings(**{"linger": LINGER_S, "state_dir": self._state, **settings})
-        backend = AgentBackend(self.agent.uri, clock=clock) if clock else AgentBackend(self.agent.uri)
-        manager = self._stack.enter_context(ProtectionManager(backend, settings=given, clock=clock))
-        manager.subscribe(self)
         return manager
 
     # -- what became of it

@@ -13,9 +13,9 @@ import boto3
 import pytest
 from integrations.sqs.program import async_client, client
 from integrations.sqs.wire import Wire
+from protectwork_sqs import AsyncSQSConsumer, Message, QueueError, SQSConsumer, protected_batches, protected_messages
 
 from protectwork import ProtectionManager, Settings, SettingsError
-from protectwork_sqs import AsyncSQSConsumer, Message, QueueError, SQSConsumer, protected_batches, protected_messages
 
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/jobs"
 NOWHERE = "http://127.0.0.1:1"

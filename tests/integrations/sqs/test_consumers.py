@@ -13,7 +13,6 @@ import pytest
 from integrations.sqs.program import AWS, Order, Shape, client
 from integrations.sqs.scene import Scene
 from integrations.sqs.stage import Stage
-
 from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer
 
 CONSUMERS: tuple[Shape, ...] = ("consumer", "async consumer")

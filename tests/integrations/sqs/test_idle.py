@@ -7,7 +7,6 @@ from itertools import pairwise
 from integrations.sqs.program import Order, Shape
 from integrations.sqs.scene import Scene
 from integrations.sqs.stage import Stage, shapes
-from processes.fast_clock import FastClock
 
 from protectwork.testing import Change
 
@@ -28,7 +27,7 @@ def test_an_idle_consumer_makes_no_call_at_all(stage: Stage) -> None:
 
 def test_in_strict_order_an_idle_consumer_leaves_gaps_in_which_ecs_may_stop_it(stage: Stage) -> None:
     def play(scene: Scene, shape: Shape) -> None:
-        manager = scene.manager(clock=FastClock(speed=FAST), linger=LINGER_S, acquire_timeout=300)
+        manager = scene.manager(speed=FAST, linger=LINGER_S)
         with scene.consuming(shape, manager=manager, strict=True, wait_time=0):
             assert scene.agent.wait_until(lambda: len(rises(scene)) > GAPS, timeout_s=60)
             scene.send(Order())

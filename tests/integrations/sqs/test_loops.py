@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from integrations.sqs.program import Order, async_client, client
 from integrations.sqs.scene import Scene
+from protectwork_sqs import Message, protected_batches, protected_messages
 
 from protectwork import SettingsError
-from protectwork_sqs import Message, protected_batches, protected_messages
 
 VISIBILITY_S = 30  # what is only visible again because its time is over was left
 

@@ -8,7 +8,6 @@ from integrations.sqs.program import Order, Shape
 from integrations.sqs.scene import Scene
 from integrations.sqs.stage import Stage, shapes
 from integrations.sqs.wire import Fault
-
 from protectwork_sqs import QueueError
 
 RECEIVE = "ReceiveMessage"

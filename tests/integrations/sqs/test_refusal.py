@@ -7,7 +7,6 @@ from collections import Counter
 from integrations.sqs.program import Order, Shape
 from integrations.sqs.scene import Scene
 from integrations.sqs.stage import Stage, shapes
-from processes.fast_clock import FastClock
 
 from protectwork import ProtectionManager
 from protectwork.testing.faults import Refuse
@@ -21,7 +20,7 @@ MESSAGES = 4
 
 def refused_manager(scene: Scene, **settings: object) -> ProtectionManager:
     scene.agent.fail(Refuse(), times=None, only="enable")
-    return scene.manager(clock=FastClock(speed=FAST), linger=5, acquire_timeout=300, **settings)
+    return scene.manager(speed=FAST, **settings)
 
 
 def asked_again(scene: Scene, *, times: int = 2) -> None:
