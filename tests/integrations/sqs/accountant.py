@@ -99,7 +99,7 @@ class Accounts:
             f"twice at once: {one.id}, from {two.start:.3f} to {one.last:.3f}"
             for runs in by_id.values()
             for one, two in pairwise(runs)
-            if two.start < one.last and self.receipts[one.remarks["receipt"]].held_until >= two.start
+            if two.start < one.last and not self._lapsed(one, two.start)
         ]
 
     def deleted_without_being_handled(self) -> list[str]:
@@ -138,6 +138,11 @@ class Accounts:
         return [f"never settled: {message}" for message in messages if message not in settled]
 
     # -- how he keeps them
+
+    def _lapsed(self, run: Run, moment: float) -> bool:
+        """Whether its message was not hidden any more, without having been given back."""
+        receipt = self.receipts[run.remarks["receipt"]]
+        return receipt.returned_at == inf and receipt.held_until < moment
 
     def _enter(self, exchange: Exchange) -> None:
         match exchange.operation:

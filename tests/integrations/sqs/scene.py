@@ -50,6 +50,7 @@ class Scene:
         agent: The agent of the task.
         wire: What the task's clients ask over.
         url: The URL of the queue.
+        journal: Where handlers note their runs.
         aws: A client that asks the server itself; what it does is on no wire.
     """
 
@@ -59,8 +60,8 @@ class Scene:
         self._directory = directory
         self._state = directory / "state"
         self._state.mkdir(mode=0o700, parents=True)
-        self._journal_file = directory / "journal"
-        self._journal = Journal(self._journal_file)
+        self.journal = directory / "journal"
+        self._noted = Journal(self.journal)
         self._told: list[AdapterEvent] = []
 
     def __enter__(self) -> Self:
@@ -105,7 +106,7 @@ class Scene:
             shape=shape,
             queue=self.url,
             endpoint=self.wire.url,
-            journal=str(self._journal_file),
+            journal=str(self.journal),
             concurrency=concurrency,
             options=given,
         )
@@ -150,7 +151,7 @@ class Scene:
 
     def runs(self) -> list[Run]:
         """The runs of handlers so far."""
-        return self._journal.runs()
+        return self._noted.runs()
 
     def told(self) -> list[str]:
         """What the observers of its managers were told of messages, in that order: the names of the events."""

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from integrations.celery_worker.matrix import WHOLE
 from integrations.sqs.nursery import Nursery, Worker
 from integrations.sqs.program import SHAPES, Order, Shape
 from integrations.sqs.scene import Scene
@@ -122,12 +123,13 @@ POINTS: dict[str, Callable[[Scene, Nursery, Shape], list[str]]] = {
     )
 }
 
+_STOPPED: tuple[Shape, ...] = SHAPES if WHOLE else ("for", "batches", "consumer", "async consumer")
 _LONGEST = "after a handler that outlasts the visibility"
 STOPS = tuple(
     Stop(shape=shape, point=point)
     for point in sorted(POINTS, key=lambda point: point != _LONGEST)
     for shape in SHAPES
-    if shape != "async batches" or point == _LONGEST
+    if shape in _STOPPED or point == _LONGEST
 )
 
 

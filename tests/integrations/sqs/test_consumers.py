@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from math import inf
 from typing import Any
@@ -20,16 +20,11 @@ VISIBILITY_S = 30
 
 
 @pytest.fixture
-def environ(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environ(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of a process which finds SQS by itself."""
-    for name, value in {
-        "AWS_ENDPOINT_URL_SQS": scene.wire.url,
-        "AWS_DEFAULT_REGION": AWS["region_name"],
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }.items():
-        monkeypatch.setenv(name, value)
-    yield
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", scene.wire.url)
+    for name, value in AWS.items():
+        monkeypatch.setenv("AWS_DEFAULT_REGION" if name == "region_name" else name.upper(), value)
 
 
 def run(scene: Scene, kind: str, handle: Callable[[Message], object], *, messages: int, **options: Any) -> Any:
@@ -57,39 +52,36 @@ def run(scene: Scene, kind: str, handle: Callable[[Message], object], *, message
     return consumer
 
 
+SAID: list[tuple[list[str], type[BaseException] | None, bool]] = [
+    ([], None, True),
+    ([], ValueError, False),
+    (["failed"], None, False),
+    (["done"], ValueError, True),
+    (["failed", "done"], None, True),
+    (["done", "failed"], ValueError, False),
+    ([], asyncio.CancelledError, False),
+    ([], SystemExit, False),  # on a thread; in asyncio it ends the loop, as everywhere
+]
+"""What a handler says of its message, what it raises then, and whether the message is to be deleted."""
+
+
 @pytest.mark.usefixtures("environ")
 @pytest.mark.parametrize("kind", CONSUMERS)
 def test_what_a_handler_says_and_how_it_ends_decides(scene: Scene, kind: str) -> None:
-    ids = scene.send(*(Order(number=number) for number in range(7)))
+    said = SAID[: -1 if kind == "async consumer" else None]
+    ids = scene.send(*(Order(number=number) for number in range(len(said))))
 
     def handle(message: Message) -> None:
-        match Order.of(message.body).number:
-            case 0:
-                return
-            case 1:
-                raise ValueError
-            case 2:
-                message.failed()
-            case 3:
-                message.done()
-                raise ValueError
-            case 4:
-                message.failed()
-                message.done()
-            case 5:
-                raise asyncio.CancelledError
-            case 6:
-                raise SystemExit(3)
+        words, error, _ = said[Order.of(message.body).number]
+        for word in words:
+            getattr(message, word)()
+        if error:
+            raise error
 
-    if kind == "async consumer":  # there SystemExit ends the loop, as it does everywhere in asyncio
-        ids = ids[:6]
-        for message in scene.receive():
-            if Order.of(message["Body"]).number == 6:
-                scene.aws.delete_message(QueueUrl=scene.url, ReceiptHandle=message["ReceiptHandle"])
-    run(scene, kind, handle, messages=len(ids), on_failure="return", visibility_timeout=VISIBILITY_S)
+    run(scene, kind, handle, messages=len(ids), on_failure="return")
     accounts = scene.accounts()
     deleted = [any(receipt.deleted_at < inf for receipt in accounts.of(message)) for message in ids]
-    assert deleted == [True, False, False, True, True, False, False][: len(ids)]
+    assert deleted == [to_be for _, _, to_be in said]
     assert all(receipt.returned_at < inf for receipt in accounts.receipts.values() if receipt.deleted_at == inf)
 
 

@@ -1,4 +1,4 @@
-"""A child that a handler forks owns nothing of its parent's: it settles no message, gives none back, and receives none."""
+"""A child that a handler forks owns nothing of its parent's: it settles no message, and gives none back."""
 
 from __future__ import annotations
 

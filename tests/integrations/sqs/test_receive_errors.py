@@ -1,4 +1,4 @@
-"""Receipts that fail are tried again, ever more seldom; and where that goes on for too long, one clear error ends it."""
+"""Receipts that fail are tried again, ever more seldom; where that goes on for too long, one clear error ends it."""
 
 from __future__ import annotations
 
