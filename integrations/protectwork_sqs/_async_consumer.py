@@ -135,7 +135,7 @@ class _Running:
     async def _wind_down(self) -> None:
         """What has not started goes back, and what runs is finished, however this came about."""
         cancelled: asyncio.CancelledError | None = None
-        await self._driver.run(self._crew.close())
+        self._crew.consuming.close()
         while not self._crew.is_idle:
             try:
                 await self._driver.run(self._crew.flush())  # here too, for the task that does so may be cancelled

@@ -119,7 +119,7 @@ class _Running:
 
     def _wind_down(self) -> None:
         """What has not started goes back, and what runs is finished, however this came about."""
-        self._driver.run(self._crew.close())
+        self._crew.consuming.close()
         while not self._crew.is_idle:
             self._driver.run(self._crew.flush())  # here too, where no thread could be started for it
             self._driver.bell.wait(_LOOK_EVERY_S)
@@ -149,7 +149,11 @@ class _Running:
             self._crew.ended(item)
 
     def _extend(self) -> float | None:
-        return None if self._over else self._extending.run(self._custody.extend())
+        return None if self._is_over() else self._extending.run(self._custody.extend())
 
     def _settle(self) -> float | None:
-        return None if self._over else self._settling.run(self._crew.flush())
+        return None if self._is_over() else self._settling.run(self._crew.flush())
+
+    def _is_over(self) -> bool:
+        """Whether nothing is left to do; something is where the end was interrupted, and handlers still run."""
+        return self._over and self._crew.is_idle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from protectwork import AdapterEvent, Hold, Outcome, UnprotectedError, get_manager
@@ -35,6 +35,7 @@ class Consuming:
     Attributes:
         queue: What is consumed.
         custody: What is in hand.
+        is_closed: Nothing is received any more, and nothing is begun.
     """
 
     def __init__(self, options: Options, stop: Stop) -> None:
@@ -53,12 +54,12 @@ class Consuming:
         self._look_at = 0.0
         self._pid = os.getpid()
         self._stop = stop
-        self._ended = False
+        self.is_closed = False
 
     @property
     def stopped(self) -> bool:
         """Nothing more is to be received."""
-        return self._ended or self._stop.is_set
+        return self.is_closed or self._stop.is_set
 
     @property
     def is_ours(self) -> bool:
@@ -78,12 +79,7 @@ class Consuming:
             yield Wait(self._failed(error))
             return []
         self._receipts.succeeded()
-        items = self.custody.take(raws, asked_at=asked_at)
-        try:
-            return (yield from self._admit(items))
-        except BaseException:  # cancelled, or interrupted: nothing has started
-            yield from self.give_back(items)
-            raise
+        return (yield from self._admit(self.custody.take(raws, asked_at=asked_at)))
 
     def _may_receive(self) -> Flow[bool]:
         if (now := steady_now()) >= self._look_at:
@@ -110,7 +106,7 @@ class Consuming:
         return pause_s
 
     def _admit(self, items: list[InHand]) -> Flow[list[InHand]]:
-        yield Wait(0)  # a cancellation that came during the receipt is raised here
+        yield Wait(0)  # a cancellation that came during the receipt is raised here, and all of it is still in hand
         for item in items:
             message = item.message
             self._tell(
@@ -154,19 +150,19 @@ class Consuming:
         if self._options.on_failure == "return":
             yield from self.give_back([*failed, *tail])
         else:
-            self._leave(failed)
+            self.leave(failed)
             yield from self.give_back(tail)
 
     def give_back(self, items: Sequence[InHand]) -> Flow[None]:
         """Have them visible again at once: those of a group together, and in order."""
-        items = [item for item in items if self._is_in_hand(item)]
-        try:
-            yield from self._extended(items)
-            for batch in batches(items):
-                yield from self._show(batch)
-        finally:  # interrupted: the rest is visible when its time ends
-            for item in items:
-                _release(item)
+        for batch in batches(items):
+            shown = [item for item in batch if self._is_in_hand(item)]
+            try:
+                yield from self._extended(shown)
+                yield from self._show(shown)
+            finally:  # interrupted: it is visible when its time ends
+                for item in shown:
+                    _release(item)
 
     def _extended(self, items: Sequence[InHand]) -> Flow[None]:
         """Wait for extensions under way: they might land last, and hide a message once more."""
@@ -175,6 +171,8 @@ class Consuming:
             yield Wait(_LOOK_SOON_S)
 
     def _show(self, items: Sequence[InHand]) -> Flow[None]:
+        if not items:
+            return
         verdicts = yield from self.queue.hide([item.message.receipt_handle for item in items], [0] * len(items))
         for item, verdict in zip(items, verdicts, strict=True):
             self._returned(item, visible_in_s=0.0 if verdict is Verdict.DONE else max(item.visibility.left_s, 0.0))
@@ -202,7 +200,7 @@ class Consuming:
             len(left),
             self.queue.name,
         )
-        self._leave(left)
+        self.leave(left)
 
     def _delete_once(self, items: Sequence[InHand]) -> Flow[list[InHand]]:
         """Try to delete them; return those of which it is not known."""
@@ -222,15 +220,15 @@ class Consuming:
             _release(item)
         return left
 
-    def _leave(self, items: Sequence[InHand]) -> None:
+    def leave(self, items: Iterable[InHand]) -> None:
         """Have their visibility end by itself: whatever made them fail may have passed by then."""
         for item in items:
             if self._is_in_hand(item):
                 self._returned(item, visible_in_s=max(item.visibility.left_s, 0.0))
 
     def close(self) -> None:
-        """Receive no more; what is in hand can still be settled."""
-        self._ended = True
+        """Receive no more, and begin nothing; what is in hand can still be settled."""
+        self.is_closed = True
         self._vigil.end()
 
     def end(self) -> None:

@@ -88,12 +88,16 @@ class Crew:
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that was started is settled."""
+        """Whether all that was received is settled."""
         with self._lock:
-            return not self._open
+            return not (self._open or self.consuming.custody)
 
     def flush(self) -> Flow[float]:
-        """Settle what has ended, if that is enough or old enough; return after how many seconds to look again."""
+        """Settle what has ended, if that is enough or old enough; return after how many seconds to look again.
+
+        Once nothing is received any more, what has not started goes back.
+        """
+        yield from self.consuming.give_back(self._unstarted())
         ended, pause_s = self._due()
         if ended:
             try:
@@ -101,6 +105,12 @@ class Crew:
             finally:
                 self._close(ended)
         return pause_s
+
+    def _unstarted(self) -> list[InHand]:
+        if not self.consuming.is_closed:
+            return []
+        with self._lock:
+            return [item for item in self.consuming.custody.all() if item not in self._open]
 
     def _due(self) -> tuple[list[_Ended], float]:
         with self._lock:
@@ -129,8 +139,3 @@ class Crew:
         for item in settled:
             self._order.end(item)
         self._on_free()
-
-    def close(self) -> Flow[None]:
-        """Receive no more, and give back what has not started."""
-        self.consuming.close()
-        yield from self.consuming.give_back(self._order.clear())

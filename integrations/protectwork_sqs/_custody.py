@@ -100,11 +100,11 @@ class Custody:
     def extend(self) -> Flow[float]:
         """Extend what is due, and notice what is lost; return after how many seconds to look again."""
         now = steady_now()
-        due = [item for item in self._all() if item.extend_at <= now and not item.is_lost]
+        due = [item for item in self.all() if item.extend_at <= now and not item.is_lost]
         for batch in batches(due):
             yield from self._extend(batch)
-        self.lose(item for item in self._all() if item.is_lost)
-        looks_at = min(map(_look_at, self._all()), default=inf)
+        self.lose(item for item in self.all() if item.is_lost)
+        looks_at = min(map(_look_at, self.all()), default=inf)
         return min(max(looks_at - steady_now(), _SHORTEST_LOOK_S), _LONGEST_LOOK_S)
 
     def _extend(self, items: Sequence[InHand]) -> Flow[None]:
@@ -147,7 +147,8 @@ class Custody:
                 item.visibility.lose()
                 self._on_lost(item)
 
-    def _all(self) -> list[InHand]:
+    def all(self) -> list[InHand]:
+        """What is in hand, as it was received."""
         with self._lock:
             return list(self._in_hand)
 

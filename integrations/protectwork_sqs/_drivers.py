@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from functools import partial
 from typing import Any, TypeVar
 
@@ -37,18 +38,19 @@ class Driver:
     def run(self, flow: Flow[_Result]) -> _Result:
         """Run it to its end. Blocks for as long as it waits, and as its calls take."""
         step: Callable[[], Call | Wait] = partial(flow.send, None)
-        while True:
-            try:
-                effect = step()
-            except StopIteration as end:
-                result: _Result = end.value
-                return result
-            try:
-                answer = self._do(effect)
-            except BaseException as error:  # noqa: BLE001 - an interrupt too: the flow may have to give back what it has
-                step = partial(flow.throw, error)
-            else:
-                step = partial(flow.send, answer)
+        with closing(flow):  # an interrupt may come between two steps
+            while True:
+                try:
+                    effect = step()
+                except StopIteration as end:
+                    result: _Result = end.value
+                    return result
+                try:
+                    answer = self._do(effect)
+                except BaseException as error:  # noqa: BLE001 - an interrupt too: the flow knows what it has in hand
+                    step = partial(flow.throw, error)
+                else:
+                    step = partial(flow.send, answer)
 
     def _do(self, effect: Call | Wait) -> Any:
         if isinstance(effect, Wait):
@@ -59,8 +61,8 @@ class Driver:
 class AsyncDriver:
     """Runs flows in the task that calls it; one flow at a time.
 
-    A cancellation does not end a call: what a receipt brings would be nobody's. It is raised in the flow when the call
-    has been answered, so it takes as long as the client lets a call take.
+    A cancellation does not end a call: what a receipt brings would be nobody's. It is raised in the flow at its next
+    wait, or at its end, so it takes as long as the client lets calls take.
 
     Args:
         client: One of aiobotocore, of the running loop.
@@ -77,20 +79,20 @@ class AsyncDriver:
     async def run(self, flow: Flow[_Result]) -> _Result:
         """Run it to its end."""
         step: Callable[[], Call | Wait] = partial(flow.send, None)
-        while True:
-            try:
-                effect = step()
-            except StopIteration as end:
-                self._raise_cancellation()
-                result: _Result = end.value
-                return result
-            try:
-                self._raise_cancellation()
-                answer = await self._do(effect)
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the flow knows what to do about it
-                step = partial(flow.throw, error)
-            else:
-                step = partial(flow.send, answer)
+        with closing(flow):  # the loop may be closed under it
+            while True:
+                try:
+                    effect = step()
+                except StopIteration as end:
+                    self._raise_cancellation()
+                    result: _Result = end.value
+                    return result
+                try:
+                    answer = await self._do(effect)
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the flow knows what to do about it
+                    step = partial(flow.throw, error)
+                else:
+                    step = partial(flow.send, answer)
 
     async def repeat(self, flow: Callable[[], Flow[float]], *, until: Callable[[], bool] = lambda: False) -> None:
         """Run a flow again and again, after the seconds that it gives or when the bell rings, until it is to end."""
@@ -104,6 +106,7 @@ class AsyncDriver:
 
     async def _do(self, effect: Call | Wait) -> Any:
         if isinstance(effect, Wait):
+            self._raise_cancellation()
             return await self.bell.wait_async(effect.seconds)
         call = _Call(self._ask(effect), loop=asyncio.get_running_loop())
         while not call.done():
@@ -111,6 +114,8 @@ class AsyncDriver:
                 await asyncio.wait((call,))
             except asyncio.CancelledError as error:
                 self._cancelled = error
+        if call.cancelled():
+            raise ConnectionAbortedError("the client has given up its own call")
         return call.result()
 
     async def _ask(self, effect: Call) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from protectwork_sqs._bell import Stop
 from protectwork_sqs._consuming import Consuming
 from protectwork_sqs._custody import InHand
-from protectwork_sqs._flow import Flow
+from protectwork_sqs._flow import Flow, Wait
 from protectwork_sqs._options import Options
 from protectwork_sqs._order import Order
 
@@ -33,6 +33,7 @@ class Loop:
             if not ended.message.has_failed:
                 ended.message.done()
         yield from self.settle()
+        yield Wait(0)  # a cancellation that came during that is raised here, where nothing has begun
         while not self.consuming.stopped:
             item = self._order.next()
             if item is None:
@@ -48,6 +49,7 @@ class Loop:
     def next_batch(self) -> Flow[Sequence[InHand] | None]:
         """The batch before has ended: settle what is left of it, and begin the next; None at the end."""
         yield from self.settle()
+        yield Wait(0)
         while not self.consuming.stopped:
             self._begun = yield from self.consuming.take(self._size)
             if self._begun:
@@ -67,15 +69,20 @@ class Loop:
         try:
             yield from self.consuming.settle(begun, tail)
         finally:
-            self._begun = [item for item in (*begun, *tail) if item in self.consuming.custody]  # this was interrupted
+            self._begun = [item for item in begun if item in self.consuming.custody]  # this was interrupted
             for item in begun:
                 self._order.end(item)
 
     def end(self) -> Flow[None]:
-        """The loop is over, or was left: what has begun and is not done has failed, and the rest goes back."""
+        """The loop is over, or was left: what has begun and is not done has failed, and the rest goes back.
+
+        May be run again when it was interrupted.
+        """
         self.consuming.close()
-        try:
-            yield from self.settle()
-            yield from self.consuming.give_back(self._order.clear())
-        finally:
-            self.consuming.end()
+        yield from self.settle()
+        yield from self.consuming.give_back(self.consuming.custody.all())
+
+    def over(self) -> None:
+        """SQS is asked nothing more: what is still in hand, for the end was interrupted, is visible in its time."""
+        self.consuming.leave(self.consuming.custody.all())
+        self.consuming.end()

@@ -63,11 +63,5 @@ class Order:
             self._waiting = [other for other in self._waiting if self._group(other) != group]
         return tail
 
-    def clear(self) -> list[InHand]:
-        """Take out all that waits."""
-        with self._lock:
-            waiting, self._waiting = self._waiting, []
-        return waiting
-
     def _group(self, item: InHand) -> str | None:
         return item.message.group_id if self._in_groups else None

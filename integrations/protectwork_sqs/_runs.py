@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -64,6 +64,8 @@ class Run:
             self.do(self.loop.end())
         finally:
             self._over = True
+            if self.loop.consuming.is_ours:
+                self.loop.over()
             self._watch.ring()
             self._signals.close()
             self._stop.forget(self._driver.bell)
@@ -93,6 +95,7 @@ class AsyncRun:
         self.loop.consuming.custody.on_taken = self._beside.bell.ring
         self._signals = ExitStack()
         self._task: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()  # a flow of the loop is under way
         self._over = False
 
     def begin(self) -> None:
@@ -107,7 +110,8 @@ class AsyncRun:
     async def do(self, flow: Flow[_Result]) -> _Result | None:
         """Run a flow of the loop; None when it is over, and in a forked child, to which nothing in hand belongs."""
         if self.loop.consuming.is_ours and not self._over:
-            return await self._driver.run(flow)
+            async with self._turn:
+                return await self._driver.run(flow)
         flow.close()
         await self._ended()
         return None
@@ -128,13 +132,24 @@ class AsyncRun:
 
     async def _run(self) -> None:
         try:
-            await self._beside.repeat(self.loop.consuming.custody.extend, until=lambda: self._over)
-        finally:
+            with suppress(asyncio.CancelledError):
+                await self._beside.repeat(self.loop.consuming.custody.extend, until=lambda: self._over)
             self._over = True
-            try:
-                if self.loop.consuming.is_ours:
+            await self._wind_down()
+        finally:  # nothing is awaited here: the loop may have been closed under it
+            self._over = True
+            if self.loop.consuming.is_ours:
+                self.loop.over()
+            self._signals.close()
+            self._stop.forget(self._driver.bell)
+            self._runs.pop(self, None)
+
+    async def _wind_down(self) -> None:
+        self.loop.consuming.close()
+        self._driver.bell.ring()
+        settled = not self.loop.consuming.is_ours
+        while not settled:
+            with suppress(asyncio.CancelledError):  # one of all tasks, say: what is in hand has to go back all the same
+                async with self._turn:  # a receipt under way brings more
                     await self._beside.run(self.loop.end())
-            finally:
-                self._signals.close()
-                self._stop.forget(self._driver.bell)
-                self._runs.pop(self, None)
+                settled = True
