@@ -25,6 +25,7 @@ logger = logging.getLogger("protectwork")
 _LOOK_EVERY_S = 1.0
 _LOOK_SOON_S = 0.02  # while ECS has not said
 _CLOSED_S = 0.25
+_PATIENCE_S = 5.0  # with a call of another thread, which may hang
 _TRIES_S = (0.1, 0.5, 2.0, 5.0)  # the waits between tries to delete
 
 
@@ -159,13 +160,24 @@ class Consuming:
     def give_back(self, items: Sequence[InHand]) -> Flow[None]:
         """Have them visible again at once: those of a group together, and in order."""
         items = [item for item in items if self._is_in_hand(item)]
-        while any(item.extending for item in items):
-            yield Wait(_LOOK_SOON_S)  # else the extension may land last, and hide the message once more
-        for batch in batches(items):
-            verdicts = yield from self.queue.hide([item.message.receipt_handle for item in batch], [0] * len(batch))
-            for item, verdict in zip(batch, verdicts, strict=True):
-                visible_in_s = 0.0 if verdict is Verdict.DONE else max(item.visibility.left_s, 0.0)
-                self._returned(item, visible_in_s=visible_in_s)
+        try:
+            yield from self._extended(items)
+            for batch in batches(items):
+                yield from self._show(batch)
+        finally:  # interrupted: the rest is visible when its time ends
+            for item in items:
+                _release(item)
+
+    def _extended(self, items: Sequence[InHand]) -> Flow[None]:
+        """Wait for extensions under way: they might land last, and hide a message once more."""
+        ends = steady_now() + _PATIENCE_S
+        while any(item.extending for item in items) and steady_now() < ends:
+            yield Wait(_LOOK_SOON_S)
+
+    def _show(self, items: Sequence[InHand]) -> Flow[None]:
+        verdicts = yield from self.queue.hide([item.message.receipt_handle for item in items], [0] * len(items))
+        for item, verdict in zip(items, verdicts, strict=True):
+            self._returned(item, visible_in_s=0.0 if verdict is Verdict.DONE else max(item.visibility.left_s, 0.0))
 
     def _is_in_hand(self, item: InHand) -> bool:
         """Take it out of hand, if it is there and ours; what was lost has only its hold to end."""

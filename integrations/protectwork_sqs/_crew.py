@@ -19,6 +19,7 @@ __all__ = ["Crew"]
 _FLUSH_SIZE, _FLUSH_S = 10, 0.2
 _MOST_UNSETTLED = 100  # beyond what is being handled: where deleting is slow, more would only wait for it
 _LOOK_EVERY_S = 1.0
+_IDLE_S = 30.0  # whatever ends rings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class Crew:
     def _due(self) -> tuple[list[_Ended], float]:
         with self._lock:
             if not self._outbox:
-                return [], _LOOK_EVERY_S
+                return [], _IDLE_S
             old_s = steady_now() - self._outbox[0].at
             at_once = self.consuming.stopped or self.consuming.queue.is_fifo or len(self._outbox) >= _FLUSH_SIZE
             if not at_once and old_s < _FLUSH_S:

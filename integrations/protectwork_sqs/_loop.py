@@ -67,6 +67,7 @@ class Loop:
         try:
             yield from self.consuming.settle(begun, tail)
         finally:
+            self._begun = [item for item in (*begun, *tail) if item in self.consuming.custody]  # this was interrupted
             for item in begun:
                 self._order.end(item)
 

@@ -50,7 +50,7 @@ class Run:
         self.end()
 
     def do(self, flow: Flow[_Result]) -> _Result | None:
-        """Run a flow of the loop; None in a forked child, to which nothing in hand belongs."""
+        """Run a flow of the loop; None when it is over, and in a forked child, to which nothing in hand belongs."""
         if self._over or not self.loop.consuming.is_ours:
             flow.close()
             return None
@@ -105,11 +105,12 @@ class AsyncRun:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="protectwork-sqs-visibility")
 
     async def do(self, flow: Flow[_Result]) -> _Result | None:
-        """Run a flow of the loop; None in a forked child, to which nothing in hand belongs."""
-        if self._over or not self.loop.consuming.is_ours:
-            flow.close()
-            return None
-        return await self._driver.run(flow)
+        """Run a flow of the loop; None when it is over, and in a forked child, to which nothing in hand belongs."""
+        if self.loop.consuming.is_ours and not self._over:
+            return await self._driver.run(flow)
+        flow.close()
+        await self._ended()
+        return None
 
     def leave(self) -> None:
         """Have it end soon. Never blocks; a finaliser may call it."""
@@ -119,7 +120,10 @@ class AsyncRun:
     async def end(self) -> None:
         """Settle what is in hand, and be over; twice is once. What cancels this ends only the wait for it."""
         self.leave()
-        if self._task:
+        await self._ended()
+
+    async def _ended(self) -> None:
+        if self._task and self.loop.consuming.is_ours:
             await asyncio.shield(self._task)
 
     async def _run(self) -> None:
