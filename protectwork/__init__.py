@@ -2,7 +2,13 @@
 
 from protectwork._backend import Backend
 from protectwork._errors import (
+    EcsAccessError,
+    EcsError,
+    EcsRequestError,
+    EcsThrottledError,
+    EcsUnavailableError,
     HoldError,
+    MetadataError,
     ProtectionRefusedError,
     ProtectionUnavailableError,
     ProtectworkError,
@@ -26,11 +32,21 @@ from protectwork._events import (
     Observer,
     SharedStateUnavailable,
 )
+from protectwork._fleet import get_task_protection
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
 from protectwork._process import configure, get_manager, protect, protected
 from protectwork._settings import Settings
-from protectwork._types import Answer, HoldStatus, Outcome, State, Status
+from protectwork._types import (
+    Answer,
+    HoldStatus,
+    Outcome,
+    State,
+    Status,
+    TaskFailure,
+    TaskProtection,
+    TaskProtections,
+)
 
 __all__ = [
     "AdapterEvent",
@@ -39,6 +55,11 @@ __all__ = [
     "Answer",
     "Backend",
     "CallFinished",
+    "EcsAccessError",
+    "EcsError",
+    "EcsRequestError",
+    "EcsThrottledError",
+    "EcsUnavailableError",
     "Event",
     "Hold",
     "HoldError",
@@ -51,6 +72,7 @@ __all__ = [
     "LeaseRefused",
     "LeaseReleased",
     "LeaseRenewed",
+    "MetadataError",
     "Observer",
     "Outcome",
     "ProtectionManager",
@@ -62,9 +84,13 @@ __all__ = [
     "SharedStateUnavailable",
     "State",
     "Status",
+    "TaskFailure",
+    "TaskProtection",
+    "TaskProtections",
     "UnprotectedError",
     "configure",
     "get_manager",
+    "get_task_protection",
     "protect",
     "protected",
 ]

@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from protectwork._errors import HoldError, ProtectionRefusedError, ProtectionUnavailableError
+from protectwork._native import NativeAlarm
 from protectwork._observers import callbacks
 from protectwork._types import Outcome
-from protectwork._waiting import GreenletWaiter, LoopWaiter, NativeAlarm, blocking_waiter, on_event_loop
+from protectwork._waiting import GreenletWaiter, LoopWaiter, blocking_waiter, on_event_loop
 
 if TYPE_CHECKING:
     from protectwork._keeper import Keeper

@@ -18,12 +18,13 @@ from protectwork._hold import Hold
 from protectwork._keeper import Keeper
 from protectwork._ledger import LoneState, TaskState, open_state
 from protectwork._observers import LoggingObserver, Observers, logger
+from protectwork._retiring import Retiring
 from protectwork._settings import OnUnprotected, Settings, seconds
 from protectwork._steps import Policy
 from protectwork._terms import Terms, check_observer, check_on_lost, check_parts, clean_label, duration_s, insists
 from protectwork._types import Answer, HoldStatus, Seconds, State, Status
 from protectwork._waiting import SystemClock, blocking_waiter
-from protectwork.backends import choose_backend
+from protectwork.backends import choose_backend, sign_of_ecs, why_off
 from protectwork.backends.null import NullBackend
 
 __all__ = ["ProtectionManager", "agent_missing", "backend_for", "decorate"]
@@ -61,6 +62,7 @@ class ProtectionManager:
         check_parts(backend=backend, settings=settings, clock=clock, random=random)
         self.settings = settings or Settings.from_env(os.environ)
         clock = SystemClock() if clock is None else clock
+        random = Random() if random is None else random  # noqa: S311 - jitter
         if backend is None:
             backend = backend_for(self.settings, os.environ, clock)
             if warning := agent_missing(backend, self.settings, os.environ):
@@ -77,7 +79,7 @@ class ProtectionManager:
                 acquire_timeout_s=self.settings.acquire_timeout_s,
             ),
             clock=clock,
-            random=Random() if random is None else random,  # noqa: S311 - jitter
+            random=random,
             off=isinstance(self._backend, NullBackend),
             tell=self._observers.tell,
             open_state=partial(_open_state, self.settings.state_dir, scope),
@@ -85,6 +87,15 @@ class ProtectionManager:
             vigilant=vigilant,
         )
         self.admission = Admission(self._observers.tell)
+        self._retiring = None if vigilant else self._made_to_retire(clock, random)
+
+    def _made_to_retire(self, clock: Clock, random: Random) -> Retiring | None:
+        if not self.settings.retire_when_superseded or isinstance(self._backend, NullBackend):
+            return None
+        allow_endpoint = self.settings.allow_endpoint
+        retiring = Retiring(self._keeper, self.admission, clock=clock, random=random, allow_endpoint=allow_endpoint)
+        self._keeper.on_news = retiring.ring
+        return retiring
 
     def protect(
         self,
@@ -241,6 +252,8 @@ class ProtectionManager:
         if in_flight and not self._keeper.closed:
             logger.warning("closed with %d in flight: the lease is not renewed any more", in_flight)
         self._keeper.close()
+        if self._retiring:
+            self._retiring.end()
 
     def __enter__(self) -> Self:
         return self
@@ -288,10 +301,7 @@ def backend_for(settings: Settings, environ: Mapping[str, str], clock: Clock) ->
 
 def agent_missing(backend: Backend, settings: Settings, environ: Mapping[str, str]) -> str | None:
     """What to warn of where this is ECS and yet there is nothing that could protect; None where all is well."""
-    execution = environ.get("AWS_EXECUTION_ENV", "")
-    if settings.backend != "auto" or not isinstance(backend, NullBackend) or not execution.startswith("AWS_ECS"):
+    sign, why = sign_of_ecs(environ), why_off(environ)
+    if settings.backend != "auto" or not isinstance(backend, NullBackend) or not (sign and why):
         return None
-    return (
-        f"AWS_EXECUTION_ENV is {execution[:40]!r}, but ECS_AGENT_URI is missing: nothing can be protected;"
-        " the container agent must be 1.65.0 or later, and the variable must reach this process"
-    )
+    return f"{sign}, but nothing can be protected: {why}"

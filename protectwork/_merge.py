@@ -29,8 +29,9 @@ def merged(record: Record, mine: Record, *, owner: str, now: float, held: bool =
         now: The time.
         held: As long as `mine` was sure, the process held the gate of the shared record: nobody could disable.
     """
+    standing = max(record.standing, mine.standing, key=lambda standing: standing.asked_at)
     if record.unknown and not record.writes:
-        return replace(mine, boot=record.boot, quiet_until=record.quiet_until)
+        return replace(mine, boot=record.boot, quiet_until=record.quiet_until, standing=standing)
     awaited = {write.number for write in mine.writes if write.owner == owner and write.lands_by is None}
     # Its writes that await no answer any more were answered to nobody but itself: they may have done anything.
     answered_writes = {w.number for w in record.writes if w.owner == owner and w.lands_by is None} - awaited
@@ -50,6 +51,7 @@ def merged(record: Record, mine: Record, *, owner: str, now: float, held: bool =
         number=max(record.number, mine.number),
         containers=(*record.containers, *strangers)[-MOST_CONTAINERS:],
         pace=max(record.pace, mine.pace, key=lambda pace: pace.last_sent),
+        standing=standing,
     )
 
 

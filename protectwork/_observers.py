@@ -29,9 +29,10 @@ from protectwork._events import (
     SharedStateUnavailable,
 )
 from protectwork._forks import forgets_on_fork
+from protectwork._native import NativeAlarm, start_thread
 from protectwork._pump import pump
 from protectwork._types import Answer, Outcome
-from protectwork._waiting import NativeAlarm, start_thread
+from protectwork.backends import remedy_for
 
 __all__ = ["Callbacks", "LoggingObserver", "Mailbox", "Observers", "Once", "callbacks", "logger"]
 
@@ -299,10 +300,11 @@ def _trouble(event: LeaseRefused | LeaseAtRisk) -> tuple[int, str]:
 def _remedy(answer: Answer) -> str:
     if answer.outcome is not Outcome.MISCONFIGURED:
         return ""
-    return (
-        "; this will not mend itself: the task role needs ecs:UpdateTaskProtection and ecs:GetTaskProtection,"
-        " and ECS_AGENT_URI must be as ECS set it"
+    remedy = remedy_for(answer.reason) or (
+        "the task role needs ecs:UpdateTaskProtection and ecs:GetTaskProtection,"
+        " and ECS's variables must be as ECS set them"
     )
+    return f"; this will not mend itself: {remedy}"
 
 
 def said(answer: Answer) -> str:

@@ -6,6 +6,7 @@ from math import ceil, inf
 
 from protectwork._backoff import Backoff
 from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, Record
+from protectwork._standing import Standing
 from protectwork._steps import Demand, Identity, Policy
 from protectwork._types import Answer
 
@@ -74,6 +75,11 @@ class Outlook:
     def unknown(self) -> bool:
         """Nothing is known of this task's lease."""
         return self.record.unknown or self.stranger
+
+    @property
+    def standing(self) -> Standing:
+        """The place of the task in its service, as far as the record is about this task."""
+        return Standing() if self.stranger else self.record.standing
 
     @property
     def linger_s(self) -> float:

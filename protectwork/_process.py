@@ -82,7 +82,7 @@ def configure(
     """Set up the process's own manager before its first use.
 
     Args:
-        backend: What makes the calls; or, by its name, the single setting: ``auto``, ``agent`` or ``off``.
+        backend: What makes the calls; or, by its name, the single setting: ``auto``, ``agent``, ``ecs`` or ``off``.
         settings: All settings at once; the environment is not looked at then.
         overrides: Single settings by name (``lease=``, ``linger=``, …); they win over the environment.
 

@@ -7,19 +7,17 @@ here what they have to say, and a greenlet of the user's hub looks for it.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from protectwork._forks import forgets_on_fork
-from protectwork._waiting import patched_by_eventlet
+from protectwork._native import hush, patched_by_eventlet
 
 __all__ = ["pump"]
 
 _EVERY_S = 0.1
-_CHATTY = ("httpcore.connection", "httpcore.http11")  # at DEBUG they log on the thread that makes the call
 
 
 class _Pump:
@@ -41,11 +39,10 @@ class _Pump:
 
     def start(self) -> None:
         """Begin to look, from a greenlet of the hub; once is enough, and elsewhere nothing happens."""
+        hush("httpcore")  # it would log on the thread that makes the calls
         if self._pumping or not patched_by_eventlet():
             return
         self._pumping = True
-        for name in _CHATTY:
-            logging.getLogger(name).disabled = True
         eventlet: Any = sys.modules["eventlet"]
         eventlet.spawn(self._run, eventlet)
 

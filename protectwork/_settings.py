@@ -7,7 +7,7 @@ import math
 import os
 import re
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,9 +21,12 @@ from protectwork.backends._endpoint import parse_allowed
 __all__ = [
     "BackendName",
     "OnUnprotected",
+    "Origin",
     "Settings",
     "WhenRefused",
+    "in_words",
     "is_one_of",
+    "origins",
     "parse_duration",
     "printable",
     "seconds",
@@ -31,9 +34,10 @@ __all__ = [
     "unknown_variables",
 ]
 
-BackendName = Literal["auto", "agent", "off"]
+BackendName = Literal["auto", "agent", "ecs", "off"]
 OnUnprotected = Literal["run", "raise"]
 WhenRefused = Literal["run", "pause"]
+Origin = Literal["argument", "environment", "default"]
 
 _PREFIX = "PROTECTWORK_"
 _MINUTE_S = 60
@@ -51,7 +55,8 @@ class Settings:
     Durations are seconds or a timedelta. Every setting can also come from the environment: see `from_env`.
 
     Attributes:
-        backend: What protects: ``agent`` (the container agent), ``off``, or ``auto``: the agent where there is one.
+        backend: What protects: ``agent`` (the container agent), ``ecs`` (the ECS API, with the extra ``ecs``), ``off``,
+            or ``auto``: the agent where there is one, else the API where this is ECS and boto3 is installed.
         lease: How long protection is asked for at a time, 1 min to 48 h; 2 h by default. ECS refuses renewals during a
             deployment, so this is what work is sure of then: at least half of it.
         linger: How long the lease is kept after the last hold ended, in case more work comes, 0 to 15 min; 30 s by
@@ -62,8 +67,8 @@ class Settings:
             None is each adapter's own default.
         retire_when_superseded: Adapters take no new work once a newer deployment of the service is primary.
         state_dir: The directory that the processes of the task share, an absolute path; None finds one.
-        allow_endpoint: Host names, addresses or networks that ``ECS_AGENT_URI`` may lead to, beside loopback,
-            link-local and private ones.
+        allow_endpoint: Host names, addresses or networks that ``ECS_AGENT_URI`` and ``ECS_CONTAINER_METADATA_URI_V4``
+            may lead to, beside loopback, link-local and private ones.
 
     Raises:
         SettingsError: A value is outside its rule; also from ``dataclasses.replace``.
@@ -145,6 +150,37 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Say of each ``PROTECTWORK_`` variable that is no setting that it is none, and which one may be meant."""
     known = {_variable(name) for name in _RULES}
     return tuple(_unknown(name) for name in sorted(environ) if name.startswith(_PREFIX) and name not in known)
+
+
+def origins(environ: Mapping[str, str], *, arguments: Collection[str] = ()) -> dict[str, Origin]:
+    """Say of each setting where its value comes from.
+
+    Args:
+        environ: The environment that `Settings.from_env` was given.
+        arguments: The names of the single settings that it was given.
+    """
+
+    def origin(name: str) -> Origin:
+        if name in arguments:
+            return "argument"
+        return "environment" if environ.get(_variable(name), "").strip() else "default"
+
+    return {name: origin(name) for name in _RULES}
+
+
+def in_words(settings: Settings) -> dict[str, str]:
+    """Each setting as people write it."""
+    return {
+        "backend": settings.backend,
+        "lease": _duration(settings.lease_s),
+        "linger": _duration(settings.linger_s),
+        "acquire_timeout": _duration(settings.acquire_timeout_s),
+        "on_unprotected": settings.on_unprotected,
+        "when_refused": settings.when_refused or "each adapter's own",
+        "retire_when_superseded": "on" if settings.retire_when_superseded else "off",
+        "state_dir": "found" if settings.state_dir is None else printable(os.fspath(settings.state_dir)),
+        "allow_endpoint": ", ".join(settings.allow_endpoint) or "none",
+    }
 
 
 def _variable(name: str) -> str:
@@ -287,7 +323,7 @@ def _float_s(value: Seconds) -> float:
 
 
 _RULES: Mapping[str, tuple[_Check, Callable[[str, str], object]]] = {
-    "backend": (_one_of("auto", "agent", "off"), _parse_word),
+    "backend": (_one_of("auto", "agent", "ecs", "off"), _parse_word),
     "lease": (_within(_MINUTE_S, 48 * _HOUR_S), parse_duration),
     "linger": (_within(0, 15 * _MINUTE_S), parse_duration),
     "acquire_timeout": (_within(0, 5 * _MINUTE_S), parse_duration),

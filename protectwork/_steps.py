@@ -19,8 +19,10 @@ __all__ = [
     "HoldBegan",
     "Identity",
     "Input",
+    "Linger",
     "Made",
     "Policy",
+    "Probe",
     "Random",
     "Retire",
     "Send",
@@ -143,6 +145,24 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linger:
+    """Whether the lease is kept for a while when the work is over; not while this task makes room for a newer one.
+
+    The governor stands in the way of releases as before: work may come all the same, and go.
+    """
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Find out whether ECS lets this task be changed: disable it once while nothing protects it, and nobody holds.
+
+    What is not known is asked for before. The governor does not count it, for it is no release.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Make this call now; `minutes` is 0 unless it enables."""
 
@@ -178,5 +198,5 @@ class Made:
     beside: frozenset[int] = frozenset()
 
 
-Input = Tick | Start | HoldBegan | Answered | Died | Retire
+Input = Tick | Start | HoldBegan | Answered | Died | Retire | Linger | Probe
 Action = Send | Tell

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-__all__ = ["Answer", "HoldStatus", "Outcome", "Seconds", "State", "Status"]
+__all__ = [
+    "Answer",
+    "HoldStatus",
+    "Outcome",
+    "Seconds",
+    "State",
+    "Status",
+    "TaskFailure",
+    "TaskProtection",
+    "TaskProtections",
+]
 
 Seconds = float | timedelta
 """A duration at the edge of the library: a number of seconds, or a timedelta."""
@@ -104,7 +114,7 @@ class Status:
         admission: ``"open"`` or ``"closed"``.
         last_outcome: What the last finished call came to; None before the first.
         calls: The number of calls made so far.
-        backend: What protects: ``agent``, ``off``, or the name of a backend of your own.
+        backend: What protects: ``agent``, ``ecs``, ``off``, or the name of a backend of your own.
     """
 
     state: State
@@ -117,3 +127,47 @@ class Status:
     last_outcome: Outcome | None
     calls: int
     backend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskProtection:
+    """What ECS says of the protection of one task.
+
+    Attributes:
+        task_arn: The task.
+        protected: Whether it is protected.
+        expires_at: Until when (aware, UTC); None if it is not protected, or ECS did not say.
+    """
+
+    task_arn: str
+    protected: bool
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailure:
+    """Why ECS says nothing of the protection of one task.
+
+    Attributes:
+        task_arn: The task, as ECS names it; None if it does not.
+        reason: ``MISSING``: there is no such task in the cluster (any more); ``TASK_NOT_VALID``: it belongs to no
+            service; or a reason that ECS invents tomorrow.
+        detail: What else ECS said, or None.
+    """
+
+    task_arn: str | None
+    reason: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskProtections:
+    """What ECS says of the protection of some tasks.
+
+    Attributes:
+        protected_tasks: The tasks that it knows, protected or not; the API calls them ``protectedTasks``.
+        failures: The tasks of which it cannot say.
+    """
+
+    protected_tasks: tuple[TaskProtection, ...]
+    failures: tuple[TaskFailure, ...]

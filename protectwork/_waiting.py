@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 from protectwork._clock import Alarm, steady_now
+from protectwork._native import NativeAlarm, is_patched
 
 __all__ = [
     "LoopWaiter",
-    "NativeAlarm",
     "SystemClock",
     "Waiter",
     "Waiters",
     "blocking_waiter",
     "on_event_loop",
-    "patched_by_eventlet",
-    "start_thread",
 ]
 
 _POLL_S = (0.001, 0.02)  # a greenlet's first look, and its rhythm later on
@@ -67,25 +64,6 @@ class Waiters:
         """Have all of them look for themselves; needs no lock."""
         for waiter in list(self._waiting):
             waiter.fire()
-
-
-class NativeAlarm:
-    """An alarm on one native lock, which is held except between a ring and the wait that hears it."""
-
-    def __init__(self) -> None:
-        self._silence = _native("allocate_lock")()
-        self._silence.acquire()
-
-    def ring(self) -> None:
-        """See `Alarm.ring`."""
-        with suppress(RuntimeError):  # it rings already
-            self._silence.release()
-
-    def wait(self, timeout_s: float) -> None:
-        """See `Alarm.wait`; in the main thread, signal handlers run meanwhile."""
-        self._silence.acquire(timeout=max(timeout_s, 0.0))
-
-    fire = ring
 
 
 class SystemClock:
@@ -154,41 +132,6 @@ def on_event_loop() -> bool:
     return True
 
 
-def start_thread(run: Callable[[], None], *, name: str) -> None:
-    """Start a native daemon thread.
-
-    Raises:
-        RuntimeError: No thread can be started: a limit, or the interpreter is shutting down.
-    """
-    if _patched("gevent.monkey") or _patched("eventlet.patcher"):
-        _native("start_new_thread")(run, ())
-    else:
-        threading.Thread(target=run, name=name, daemon=True).start()
-
-
-def patched_by_eventlet() -> bool:
-    """Whether eventlet has patched threading, and with it the locks of everything else."""
-    return _patched("eventlet.patcher") is not None
-
-
-def _patched(name: str) -> Any:
-    """The module of gevent or eventlet that patches threading, if it is loaded and has done so."""
-    module = sys.modules.get(name)
-    if module is None:
-        return None
-    asks = getattr(module, "is_module_patched", None) or module.is_monkey_patched
-    return module if asks("thread") or asks("threading") else None
-
-
-def _native(name: str) -> Any:
-    """A function of `_thread`, as it was before anybody patched it."""
-    if gevent := _patched("gevent.monkey"):
-        return gevent.get_original("_thread", name)
-    if eventlet := _patched("eventlet.patcher"):
-        return getattr(eventlet.original("_thread"), name)
-    return getattr(sys.modules["_thread"], name)
-
-
 def _hub_sleep() -> Callable[[float], object] | None:
     """How to wait on the hub that this code runs under; None where there is none, and the wait stops only a thread."""
     for library, patcher, is_hub in (
@@ -197,7 +140,7 @@ def _hub_sleep() -> Callable[[float], object] | None:
     ):
         module: Any = sys.modules.get(library)
         getcurrent = getattr(module, "getcurrent", None)  # missing as well while another thread imports it
-        if getcurrent and (_patched(patcher) or is_hub(module, getcurrent().parent)):
+        if getcurrent and (is_patched(patcher) or is_hub(module, getcurrent().parent)):
             sleep: Callable[[float], object] = module.sleep
             return sleep
     return None

@@ -185,19 +185,23 @@ def check_handler(handler: Any, *, asynchronous: bool) -> Callable[..., Any]:
 
 
 def _queue_url(value: object) -> str:
+    if isinstance(value, str) and _is_queue_url(value):
+        return value
     rule = "the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/123456789012/jobs"
     remedy = "client.get_queue_url(QueueName=…)['QueueUrl'] tells it"
-    if not isinstance(value, str):
-        raise SettingsError(setting="queue_url", rule=rule, value=shown(value), remedy=remedy)
+    raise SettingsError(setting="queue_url", rule=rule, value=shown(value), remedy=remedy)
+
+
+def _is_queue_url(text: str) -> bool:
+    if not text.isprintable() or " " in text:  # what is left of a line's end, say, which urlsplit would strip
+        return False
     try:
-        parts = urlsplit(value)
+        parts = urlsplit(text)
         host = parts.hostname
     except ValueError:
-        host, parts = None, urlsplit("")
-    name = parts.path.rpartition("/")[2]
-    if parts.scheme not in {"http", "https"} or not host or not _NAME.fullmatch(name) or parts.query or parts.fragment:
-        raise SettingsError(setting="queue_url", rule=rule, value=shown(value), remedy=remedy)
-    return value
+        return False
+    named = _NAME.fullmatch(parts.path.rpartition("/")[2])
+    return bool(parts.scheme in {"http", "https"} and host and named and not (parts.query or parts.fragment))
 
 
 def _whole(setting: str, value: object, *, low: int, high: int) -> int:

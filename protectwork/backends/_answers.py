@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import cast
 
 from protectwork._types import Answer, Outcome
+from protectwork.backends._remote_text import JsonObject, arn_of, escaped, json_object
 
-__all__ = ["classify", "escaped"]
+__all__ = ["classify", "failed", "told", "unusable"]
 
-_Object = Mapping[str, object]
-
-_TEXT_CHARS = 200
-_ARN_CHARS = 1024
 _KINDS = frozenset({"protection", "failure", "error"})
 # Go writes what ECS sent with as many fraction digits as it needs, 0 to 9.
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -41,49 +36,56 @@ def classify(status: int, body: bytes, *, asked: bool | None) -> Answer:
         return _answer(Outcome.THROTTLED, f"HTTP {status}", "too many requests to the agent")
     if status // 100 == 3:  # noqa: PLR2004 - 3xx
         return _answer(Outcome.MISCONFIGURED, f"HTTP {status}", "a redirect is never followed; look at ECS_AGENT_URI")
-    content = _parsed(body)
+    content = json_object(body)
     if status == HTTPStatus.OK:
         return _classify_200(content, asked=asked)
     return _classify_error(status, content)
 
 
-def escaped(text: str) -> str:
-    """Make text of the other side fit for a log: at most 200 characters, none of them a control character."""
-    shown = repr(text[: _TEXT_CHARS + 1])[1:-1]
-    return shown if len(shown) <= _TEXT_CHARS else f"{shown[: _TEXT_CHARS - 1]}…"
+def told(*, enabled: object, expires_at: datetime | None, task_arn: str | None, asked: bool | None) -> Answer:
+    """Say what it comes to that ECS tells whether a task is protected, by the agent or by its API.
 
-
-def _classify_200(content: _Object, *, asked: bool | None) -> Answer:
-    if protection := _only(content, "protection"):
-        return _classify_protection(protection, asked=asked)
-    if failure := _only(content, "failure"):
-        return _classify_failure(failure)
-    return _unusable("an answer of another shape")
-
-
-def _classify_protection(protection: _Object, *, asked: bool | None) -> Answer:
-    enabled = protection.get("ProtectionEnabled")
+    Args:
+        enabled: Its ``protectionEnabled``, whatever that is.
+        expires_at: Its ``expirationDate``, where there is one to believe.
+        task_arn: The task.
+        asked: The ``protectionEnabled`` that was put; None if it was only asked.
+    """
     # Identity, not equality: to Python 1 equals true, to JSON it does not.
     if not (enabled is True or enabled is False):
-        return _unusable("an answer of another shape")
+        return unusable("an answer of another shape")
     if asked is not None and enabled is not asked:
-        return _unusable(f"asked for {asked}, was told {enabled}")
-    expires_at = _date(protection.get("ExpirationDate")) if enabled else None
+        return unusable(f"asked for {asked}, was told {enabled}")
     if asked is None and enabled and expires_at is None:
-        return _unusable("protected, but without a date to believe")
-    task_arn = _arn(protection, "TaskArn")
+        return unusable("protected, but without a date to believe")
+    expires_at = expires_at if enabled else None
     return Answer(outcome=Outcome.CONFIRMED, protected=enabled, expires_at=expires_at, task_arn=task_arn)
 
 
-def _classify_failure(failure: _Object) -> Answer:
-    reason = failure.get("Reason")
+def failed(*, reason: object, detail: object, task_arn: str | None) -> Answer:
+    """Say what it comes to that ECS names a task among the failures, by the agent or by its API."""
     if not isinstance(reason, str) or not reason:
-        return _unusable("an answer of another shape")
+        return unusable("an answer of another shape")
     outcome = Outcome.NOT_A_SERVICE_TASK if reason == "TASK_NOT_VALID" else Outcome.REFUSED
-    return _answer(outcome, reason, failure.get("Detail"), arn=_arn(failure, "Arn"))
+    return _answer(outcome, reason, detail, arn=task_arn)
 
 
-def _classify_error(status: int, content: _Object) -> Answer:
+def unusable(detail: str) -> Answer:
+    """Say that there is an answer, and that nobody can tell by it what was done."""
+    return _answer(Outcome.AMBIGUOUS, "unusable answer", detail)
+
+
+def _classify_200(content: JsonObject, *, asked: bool | None) -> Answer:
+    if protection := _only(content, "protection"):
+        enabled, expires_at = protection.get("ProtectionEnabled"), _date(protection.get("ExpirationDate"))
+        return told(enabled=enabled, expires_at=expires_at, task_arn=arn_of(protection, "TaskArn"), asked=asked)
+    if failure := _only(content, "failure"):
+        reason, detail = failure.get("Reason"), failure.get("Detail")
+        return failed(reason=reason, detail=detail, task_arn=arn_of(failure, "Arn"))
+    return unusable("an answer of another shape")
+
+
+def _classify_error(status: int, content: JsonObject) -> Answer:
     error = _only(content, "error")
     code = error.get("Code")
     reason = code if isinstance(code, str) and code else f"HTTP {status}"
@@ -94,7 +96,7 @@ def _classify_error(status: int, content: _Object) -> Answer:
         _outcome_of_error(status, code),
         reason,
         error.get("Message"),
-        arn=_arn(error, "Arn"),
+        arn=arn_of(error, "Arn"),
         may_pass=no_credentials,
     )
 
@@ -121,42 +123,11 @@ def _answer(
     return Answer(outcome=outcome, reason=escaped(reason), detail=said, task_arn=arn, may_pass=may_pass)
 
 
-def _unusable(detail: str) -> Answer:
-    return _answer(Outcome.AMBIGUOUS, "unusable answer", detail)
-
-
-def _parsed(body: bytes) -> _Object:
-    """Read a JSON object, empty if it is none or could be read in two ways."""
-    try:
-        # Decoded here, for json would guess UTF-16 too.
-        content = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_json)
-    except (ValueError, RecursionError):
-        return {}
-    return cast("_Object", content) if isinstance(content, dict) else {}
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("one key twice: whoever reads it last wins")
-    return content
-
-
-def _no_json(constant: str) -> object:
-    raise ValueError(constant)
-
-
-def _only(content: _Object, kind: str) -> _Object:
+def _only(content: JsonObject, kind: str) -> JsonObject:
     """Give the object under ``kind``, empty if there is none, or if the content says something of another kind too."""
     value = content.get(kind)
     alone = isinstance(value, dict) and content.keys() & _KINDS == {kind}
-    return cast("_Object", value) if alone else {}
-
-
-def _arn(content: _Object, key: str) -> str | None:
-    arn = content.get(key)
-    usable = isinstance(arn, str) and arn.isprintable() and 0 < len(arn) <= _ARN_CHARS
-    return cast("str", arn) if usable else None
+    return cast("JsonObject", value) if alone else {}
 
 
 def _date(text: object) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Which address the agent may have: parsed once, by one strict grammar, so that what was checked is what is called."""
+"""Which address an endpoint of ECS may have: parsed once, strictly, so that what was checked is what is called."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from protectwork._errors import SettingsError
 
-__all__ = ["agent_url", "parse_allowed"]
+__all__ = ["agent_url", "metadata_url", "parse_allowed"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_VARIABLE = "ECS_AGENT_URI"
 _STATE_PATH = "/task-protection/v1/state"
+_TASK_PATH = "/task"
 _SHOWN_CHARS = 200
 
 # No user name, query or fragment, and no character that two parsers could read differently.
@@ -44,9 +44,6 @@ _NEAR = tuple(
 def agent_url(uri: str, *, allow: Sequence[str] = ()) -> str:
     """Give the URL of task protection below ``uri``.
 
-    Whoever answers there decides whether the task counts as protected, and the variable is a string that many can
-    set: so it has to be plain HTTP to an address that only this machine or its private network can have.
-
     Args:
         uri: The value of ``ECS_AGENT_URI``. Trailing slashes are dropped: to a doubled one the agent answers 301.
         allow: Host names, addresses or networks that are allowed beside loopback, link-local and private ones.
@@ -54,16 +51,15 @@ def agent_url(uri: str, *, allow: Sequence[str] = ()) -> str:
     Raises:
         SettingsError: The URI is not plain ``http://``, or leads elsewhere.
     """
-    parts = _URI.fullmatch(uri)
-    if parts is None or _NOT_IN_A_PATH.search(uri):
-        raise _refused(uri, rule="http://, a host, and a path at most", remedy="take it as ECS sets it")
-    port = int((parts["port"] or ":80")[1:])
-    if not 1 <= port <= 65535:  # noqa: PLR2004 - what a port is
-        raise _refused(uri, rule="a URI with a port from 1 to 65535", remedy="take it as ECS sets it")
-    if not _may_be_called(parts["host"].lower(), allow=allow):
-        rule = "a loopback, link-local or private address"
-        raise _refused(uri, rule=rule, remedy="to call it all the same, name its host in allow_endpoint")
-    return f"http://{parts['host'].lower()}:{port}{(parts['path'] or '').rstrip('/')}{_STATE_PATH}"
+    return _url("ECS_AGENT_URI", uri, path=_STATE_PATH, allow=allow)
+
+
+def metadata_url(uri: str, *, allow: Sequence[str] = ()) -> str:
+    """Give the URL of the task's metadata below ``uri``, the value of ``ECS_CONTAINER_METADATA_URI_V4``.
+
+    Args and Raises: as for `agent_url`.
+    """
+    return _url("ECS_CONTAINER_METADATA_URI_V4", uri, path=_TASK_PATH, allow=allow)
 
 
 def parse_allowed(entry: str) -> _Network | str:
@@ -81,6 +77,21 @@ def parse_allowed(entry: str) -> _Network | str:
     return name
 
 
+def _url(variable: str, uri: str, *, path: str, allow: Sequence[str]) -> str:
+    # Whoever answers there decides whether the task counts as protected, and a variable is a string that many can set:
+    # so it has to be plain HTTP to an address that only this machine or its private network can have.
+    parts = _URI.fullmatch(uri)
+    if parts is None or _NOT_IN_A_PATH.search(uri):
+        raise _refused(variable, uri, rule="http://, a host, and a path at most", remedy="take it as ECS sets it")
+    port = int((parts["port"] or ":80")[1:])
+    if not 1 <= port <= 65535:  # noqa: PLR2004 - what a port is
+        raise _refused(variable, uri, rule="a URI with a port from 1 to 65535", remedy="take it as ECS sets it")
+    if not _may_be_called(parts["host"].lower(), allow=allow):
+        rule = "a loopback, link-local or private address"
+        raise _refused(variable, uri, rule=rule, remedy="to call it all the same, name its host in allow_endpoint")
+    return f"http://{parts['host'].lower()}:{port}{(parts['path'] or '').rstrip('/')}{path}"
+
+
 def _may_be_called(host: str, *, allow: Sequence[str]) -> bool:
     allowed = [parse_allowed(entry) for entry in allow]
     address = _address(host)
@@ -96,7 +107,7 @@ def _address(host: str) -> _Address | None:
         return None
 
 
-def _refused(uri: str, *, rule: str, remedy: str) -> SettingsError:
+def _refused(variable: str, uri: str, *, rule: str, remedy: str) -> SettingsError:
     # A password that somebody put before the host stays out of the error, and so out of every log.
     shown = re.sub(r"//[^/]*@", "//…@", uri)
-    return SettingsError(setting=_VARIABLE, rule=rule, value=repr(shown[:_SHOWN_CHARS]), remedy=remedy)
+    return SettingsError(setting=variable, rule=rule, value=repr(shown[:_SHOWN_CHARS]), remedy=remedy)

@@ -11,7 +11,7 @@ from protectwork import Settings
 from protectwork._backend import Backend
 from protectwork._settings import unknown_variables
 from protectwork._waiting import SystemClock
-from protectwork.backends import choose_backend
+from protectwork.backends import choose_backend, sign_of_ecs, why_off
 from protectwork.backends.null import NullBackend
 
 __all__ = ["Setup"]
@@ -60,6 +60,6 @@ class Setup:
 def _why_off(settings: Settings) -> str:
     if settings.backend == "off":
         return "unset PROTECTWORK_BACKEND to turn it on"
-    if os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_ECS"):
-        return "this is ECS, but ECS_AGENT_URI is missing: it takes container agent 1.65.0 or later"
+    if sign_of_ecs(os.environ):
+        return f"this is ECS, but {why_off(os.environ)}"
     return "ECS_AGENT_URI is not set: this is not an ECS task"

@@ -70,7 +70,8 @@ def _keep(vigil: Vigil) -> Code:
     if not state.shared:
         return _ends(Code.ALONE, f"it cannot see the other processes of the task: {state.trouble}")
     _log_to_stderr()
-    where = f"by the {setup.backend.name}; shared: {printable(state.directory)}"
+    by = "ECS API" if setup.backend.name == "ecs" else setup.backend.name
+    where = f"by the {by}; shared: {printable(state.directory)}"
     click.echo(f"protectwork: looking after this task, {where}", err=True)
     return vigil.run(ProtectionManager(setup.backend, settings=setup.settings, vigilant=True))
 

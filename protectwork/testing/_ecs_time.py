@@ -36,6 +36,10 @@ class EcsTime:
         """The moment `at` as a date (aware, UTC)."""
         return datetime.fromtimestamp(self._epoch + at, UTC)
 
+    def timestamp(self, at: float | None) -> float | None:
+        """The moment `at` in seconds since the epoch, with milliseconds, as ECS's API tells it."""
+        return None if at is None else round(self._epoch + at, 3)
+
     def advance(self, seconds: Seconds) -> None:
         """Move this time ahead; the clock that it runs with stays where it is.
 

@@ -49,7 +49,8 @@ class PytestServer:
         connection: socket.socket = request.environ["werkzeug.socket"]
         self._connections.add(connection, threading.current_thread())
         path: str = request.environ["RAW_URI"]
-        self._respond(Request(method=request.method, path=path, body=request.get_data()), connection)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self._respond(Request(method=request.method, path=path, headers=headers, body=request.get_data()), connection)
         return Response(_sent_already())
 
 

@@ -30,7 +30,7 @@ class StdlibServer:
         self._server = _Server(respond, port)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_S,), name="protectwork-fake-agent", daemon=True
+            target=self._server.serve_forever, args=(_POLL_S,), name="protectwork-fake", daemon=True
         )
         self._thread.start()
 
@@ -54,7 +54,7 @@ class _Server(socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection in its own thread, which `close` knows of."""
         thread = threading.Thread(
-            target=self._serve, args=(request, client_address), name="protectwork-fake-agent-call", daemon=True
+            target=self._serve, args=(request, client_address), name="protectwork-fake-call", daemon=True
         )
         thread.start()
         self.connections.add(request, thread)
@@ -82,8 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdecimal():
             self.send_error(400)
             return
-        request = Request(method=self.command, path=self.path, body=self.rfile.read(int(length)))
-        self.server.respond(request, self.connection)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(length))
+        self.server.respond(Request(method=self.command, path=self.path, headers=headers, body=body), self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - so it is called there
         """Log nothing: the timeline tells more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -11,7 +12,7 @@ from operator import itemgetter
 from protectwork._errors import SettingsError
 from protectwork.testing._ecs_time import EcsTime
 
-__all__ = ["DEFAULT_MINUTES", "MINUTES", "Cause", "Change", "FakeTask", "Span", "TaskState", "Write"]
+__all__ = ["DEFAULT_MINUTES", "MINUTES", "Cause", "Change", "FakeTask", "Refusal", "Span", "TaskState", "Write"]
 
 MINUTES = range(1, 2880 + 1)
 """What ECS takes for ``expiresInMinutes`` (contract §4)."""
@@ -57,11 +58,26 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """ECS's no: its reason, ``DEPLOYMENT_BLOCKED`` for example, and what it says about it."""
+
+    reason: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskState:
-    """A task at one moment: its ARN, and until when it is protected (None: it is not)."""
+    """A task at one moment.
+
+    Attributes:
+        arn: Its ARN.
+        expires: Until when it is protected; None: it is not.
+        refusal: What ECS says no with to the request that this state was asked for.
+    """
 
     arn: str
     expires: float | None
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +86,10 @@ class Write:
 
     minutes: int | None
     after_s: float = 0.0
+
+    def ends(self, now: float) -> float | None:
+        """Until when the task is protected by it, if it is done `now`."""
+        return None if self.minutes is None else now + self.minutes * 60.0
 
 
 class FakeTask:
@@ -81,6 +101,10 @@ class FakeTask:
     Args:
         arn: The ARN of the task.
         time: The time it lives in.
+
+    Attributes:
+        rule: What ECS says no with now, to a request for protection or (False) to any other; None: it says yes. It may
+            look at other tasks.
     """
 
     def __init__(
@@ -91,6 +115,7 @@ class FakeTask:
     ) -> None:
         self.arn = arn
         self.time = time or EcsTime()
+        self.rule: Callable[[bool], Refusal | None] = lambda _enable: None
         self._lock = threading.RLock()  # guards all below
         self._changes: list[Change] = []
         self._expires: float | None = None
@@ -120,16 +145,22 @@ class FakeTask:
             else:
                 self._apply(write, at=now, cause=cause)
 
-    def state(self) -> TaskState:
-        """The task now."""
+    def state(self, *, enable: bool = False) -> TaskState:
+        """The task now, as a request for protection or any other one finds it."""
+        refusal = self.rule(enable)  # before the lock is taken: it may look at a task that just looks at this one
+        return TaskState(arn=self.arn, expires=self.expires, refusal=refusal)
+
+    @property
+    def expires(self) -> float | None:
+        """Until when the task is protected; None: it is not."""
         with self._lock:
             self._catch_up()
-            return TaskState(arn=self.arn, expires=self._expires)
+            return self._expires
 
     @property
     def protected(self) -> bool:
         """Whether the task is protected now."""
-        return self.state().expires is not None
+        return self.expires is not None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -182,7 +213,7 @@ class FakeTask:
 
     def _apply(self, write: Write, *, at: float, cause: Cause) -> None:
         if write.minutes is not None:
-            self._note(at=at, expires=at + write.minutes * 60.0, cause=cause)
+            self._note(at=at, expires=write.ends(at), cause=cause)
         elif self._expires is not None:
             self._note(at=at, expires=None, cause=cause)
 

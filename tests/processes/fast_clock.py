@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from protectwork._clock import Alarm, steady_now
-from protectwork._waiting import NativeAlarm
+from protectwork._native import NativeAlarm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Self
 
 import pytest
 
@@ -25,6 +24,8 @@ from protectwork._errors import SettingsError
 from protectwork._types import Answer, Outcome
 from protectwork.backends import choose_backend
 from protectwork.backends.agent import AgentBackend, classify
+
+from .raw_endpoint import Behaviour, Endpoint, answering
 
 ARN = "arn:aws:ecs:eu-west-1:111122223333:task/c/0123456789abcdef"
 PROTECTED = (
@@ -37,66 +38,6 @@ WHOLE = HEAD + PROTECTED
 DEADLINE_S = 0.4
 BOUND_S = 10.0
 """A call that ends by its deadline ends long before this, on a machine however busy."""
-
-Behaviour = Callable[["Endpoint", socket.socket], None]
-
-
-class Endpoint:
-    """A listening socket and one thread; what it does with a connection is the test's, one connection at a time."""
-
-    def __init__(self, behave: Behaviour, *, host: str = "127.0.0.1") -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family)
-        self._behave = behave
-        self._thread = threading.Thread(target=self._serve)
-        self.stopped = threading.Event()
-        self.requests: list[bytes] = []
-        self.port = self._listener.getsockname()[1]
-        self.uri = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/api/id"
-
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            with connection:
-                if self.stopped.is_set():
-                    return
-                with suppress(OSError):  # the client went away, as it should
-                    self._behave(self, connection)
-
-    def receive(self, connection: socket.socket) -> bytes:
-        """Read one whole request, and note it."""
-        data = b""
-        while b"\r\n\r\n" not in data or (b"PUT" in data and not data.endswith(b"}")):
-            data += connection.recv(65536)
-        self.requests.append(data)
-        return data
-
-    def until_stopped(self) -> None:
-        self.stopped.wait()
-
-    def drip(self, connection: socket.socket, data: bytes) -> None:
-        for index in range(len(data)):
-            connection.sendall(data[index : index + 1])
-            if self.stopped.wait(0.05):
-                return
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopped.set()
-        with socket.create_connection(self._listener.getsockname()[:2]):
-            self._thread.join()
-        self._listener.close()
-
-
-def answering(data: bytes) -> Behaviour:
-    def behave(endpoint: Endpoint, connection: socket.socket) -> None:
-        endpoint.receive(connection)
-        connection.sendall(data)
-
-    return behave
 
 
 def backend_at(endpoint: Endpoint, *, deadline_s: float = 20.0) -> AgentBackend:

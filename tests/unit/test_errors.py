@@ -11,6 +11,7 @@ import pytest
 from protectwork import _errors
 from protectwork._errors import (
     HoldError,
+    MetadataError,
     ProtectionRefusedError,
     ProtectionUnavailableError,
     ProtectworkError,
@@ -30,6 +31,13 @@ ERRORS = [
     (
         HoldError(label="batch-17"),
         "the hold 'batch-17' is already in flight; call protect() once for each unit of work",
+    ),
+    (
+        MetadataError(reason="HTTP 404", detail="no such id"),
+        (
+            "the task's metadata cannot be read: HTTP 404 (no such id); "
+            "look at ECS_CONTAINER_METADATA_URI_V4, which must be as ECS set it"
+        ),
     ),
     (
         ProtectionRefusedError(label="export", reason="DEPLOYMENT_BLOCKED", detail="why"),

@@ -101,7 +101,7 @@ def test_a_client_that_leaves_is_not_waited_for(agent: FakeAgent, fault: Fault):
         assert agent.wait_until(lambda: len(agent.calls) == 1)
 
     for thread in threads_of_agents():
-        if thread.name != "protectwork-fake-agent":  # which listens on
+        if thread.name != "protectwork-fake":  # which listens on
             thread.join(5)
             assert not thread.is_alive()
     assert get(agent).status == 200

@@ -210,7 +210,7 @@ def test_a_fault_may_be_of_a_users_own_making(agent: FakeAgent):
         (lambda: Redirect(status=200), "status must be one of 301, 302, 307, 308, got 200"),  # type: ignore[arg-type]
         (lambda: Drip("tail"), "part must be one of headers, body, got tail"),  # type: ignore[arg-type]
         (lambda: Drip(interval_s=-1), "interval_s must be 0 or more, got -1"),
-        (lambda: Garbage("old"), "kind must be one of text, empty, shape, strings, both, opposite, got old"),  # type: ignore[arg-type]
+        (lambda: Garbage("old"), "kind must be one of text, empty, shape, strings, both, neither, opposite, got old"),  # type: ignore[arg-type]
         (lambda: LandLate(float("inf")), "seconds must be 0 or more, got inf"),
         (lambda: Delay(-1), "seconds must be 0 or more, got -1"),
         (lambda: Oversized(65536), "size must be 65537 or more, got 65536"),
@@ -274,7 +274,10 @@ def test_an_unknown_name_is_answered_with_the_list_of_faults(text: str):
         ("land-late:-5", "the seconds of the fault land-late must be 0 or more, got -5"),
         ("error:404", "the status of the fault error must be one of 500, 503, 504, got 404"),
         ("error:5oo", "the status of the fault error must be a number, got '5oo'"),
-        ("garbage:none", "the kind of the fault garbage must be one of text, empty, shape, strings, both, opposite"),
+        (
+            "garbage:none",
+            "the kind of the fault garbage must be one of text, empty, shape, strings, both, neither, opposite",
+        ),
     ],
 )
 def test_a_bad_argument_is_answered_with_its_rule_and_the_list_of_faults(text: str, message: str):

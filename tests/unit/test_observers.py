@@ -515,7 +515,7 @@ def test_a_busy_day_is_logged_by_its_changes_of_state_alone(manager, clock, line
 REMOTE = Answer(outcome=Outcome.REFUSED, reason="BLOCKED\nERROR all is lost", detail="\x1b[31mred")
 REMEDY = (
     "; this will not mend itself: the task role needs ecs:UpdateTaskProtection and ecs:GetTaskProtection,"
-    " and ECS_AGENT_URI must be as ECS set it"
+    " and ECS's variables must be as ECS set them"
 )
 LINES: list[tuple[Event, str, str]] = [
     (LeaseConfirmed(slack_s=7198, minutes=120), "INFO", "protected for 7198 s"),

@@ -179,7 +179,7 @@ def test_the_environment_is_read_at_first_use_and_not_before(monkeypatch) -> Non
         ({"settings": 5}, "settings must be a Settings, got 5; make one: Settings(lease=3600), say"),
         ({"settings": {}}, "settings must be a Settings, got {}; make one: Settings(lease=3600), say"),
         ({"backend": 5}, "backend must be an object with enable(), disable(), get() and a name, got 5"),
-        ({"backend": "moon"}, "backend must be auto, agent or off, got 'moon'"),
+        ({"backend": "moon"}, "backend must be auto, agent, ecs or off, got 'moon'"),
     ],
 )
 def test_configure_refuses_what_is_wrong_and_keeps_nothing_of_it(arguments, message) -> None:
@@ -236,7 +236,7 @@ BAD = [
         {"PROTECTWORK_LINGER": "soon"},
         "PROTECTWORK_LINGER must be seconds, or a duration such as 90s, 30m or 2h, got 'soon'",
     ),
-    ({"PROTECTWORK_BACKEND": "moon\n"}, "PROTECTWORK_BACKEND must be auto, agent or off, got 'moon'"),
+    ({"PROTECTWORK_BACKEND": "moon\n"}, "PROTECTWORK_BACKEND must be auto, agent, ecs or off, got 'moon'"),
     (
         {"PROTECTWORK_BACKEND": "agent"},
         f"ECS_AGENT_URI must be set for the backend agent, got nothing; {REMEDY}",
@@ -368,7 +368,7 @@ def test_ecs_without_its_variable_is_one_warning(monkeypatch, caplog) -> None:
     monkeypatch.setenv("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE")
     assert [use_in_every_way() for _ in range(3)] == [3, 3, 3]
     [line] = told(caplog)
-    assert "AWS_EXECUTION_ENV is 'AWS_ECS_FARGATE', but ECS_AGENT_URI is missing" in line
+    assert "AWS_EXECUTION_ENV is 'AWS_ECS_FARGATE', but nothing can be protected: ECS_AGENT_URI is missing" in line
     assert get_manager().status().state is State.OFF
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,8 @@ import pytest
 
 from protectwork import ProtectionManager, get_manager, protected
 from protectwork.testing import Call, FakeAgent, FakeClock, RecordingBackend
+
+from .ecs_client import client_of
 
 pytest_plugins = ["pytester"]
 
@@ -65,13 +68,26 @@ def test_every_test_has_an_agent_and_a_manager_of_its_own(pytester: pytest.Pytes
     pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist").assert_outcomes(passed=3)
 
 
+def test_the_api_of_ecs_takes_the_place_of_the_agent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ECS_AGENT_URI", "http://127.0.0.1:9/api/gone")
+
+    ecs = request.getfixturevalue("fake_ecs_api")
+
+    with client_of(ecs) as client:
+        client.update_task_protection(cluster="work", tasks=[ecs.task.arn], protectionEnabled=True)
+    assert ecs.protected
+    assert ecs.environ().items() <= os.environ.items()
+    assert "ECS_AGENT_URI" not in os.environ
+
+
+@pytest.mark.parametrize("fixture", ["fake_agent", "fake_ecs_api"])
 def test_without_pytest_httpserver_the_fixture_says_what_to_install(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fixture: str
 ):
     monkeypatch.setitem(sys.modules, "pytest_httpserver", None)
 
-    with pytest.raises(pytest.fail.Exception, match=r'pip install "protectwork\[testing\]"'):
-        request.getfixturevalue("fake_agent")
+    with pytest.raises(pytest.fail.Exception, match=rf'{fixture} needs .*: pip install "protectwork\[testing\]"'):
+        request.getfixturevalue(fixture)
 
 
 def test_a_run_that_uses_no_fixture_loads_no_server_and_no_client():

@@ -59,10 +59,10 @@ REFUSED = [
     ("linger", 5400, "linger must be from 0 s to 15 min, got 1.5 h"),
     ("acquire_timeout", 301, "acquire_timeout must be from 0 s to 5 min, got 301 s"),
     ("acquire_timeout", 330, "acquire_timeout must be from 0 s to 5 min, got 5.5 min"),
-    ("backend", "ecs", "backend must be auto, agent or off, got 'ecs'"),
-    ("backend", "AUTO", "backend must be auto, agent or off, got 'AUTO'"),
-    ("backend", None, "backend must be auto, agent or off, got None"),
-    ("backend", ["auto"], "backend must be auto, agent or off, got ['auto']"),
+    ("backend", "api", "backend must be auto, agent, ecs or off, got 'api'"),
+    ("backend", "AUTO", "backend must be auto, agent, ecs or off, got 'AUTO'"),
+    ("backend", None, "backend must be auto, agent, ecs or off, got None"),
+    ("backend", ["auto"], "backend must be auto, agent, ecs or off, got ['auto']"),
     ("on_unprotected", "stop", "on_unprotected must be run or raise, got 'stop'"),
     ("on_unprotected", "", "on_unprotected must be run or raise, got ''"),
     ("on_unprotected", None, "on_unprotected must be run or raise, got None"),
@@ -250,7 +250,7 @@ def test_an_empty_variable_counts_as_not_set():
             )
             for text in ("soon", "2d", "h", "1h30m", "1e3", "nan", "inf", "0x10", "2,5", "٣", "1_000", "True")
         ),
-        ("PROTECTWORK_BACKEND", "ecs", "PROTECTWORK_BACKEND must be auto, agent or off, got 'ecs'"),
+        ("PROTECTWORK_BACKEND", "api", "PROTECTWORK_BACKEND must be auto, agent, ecs or off, got 'api'"),
         ("PROTECTWORK_WHEN_REFUSED", "none", "PROTECTWORK_WHEN_REFUSED must be run or pause, got 'none'"),
         (
             "PROTECTWORK_RETIRE_WHEN_SUPERSEDED",

@@ -1,12 +1,12 @@
-"""Faults of the agent itself, and of the connection to it (PURE)."""
+"""Faults of the connection to the agent or to ECS, and of what stands on the way (PURE)."""
 
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal, get_args
 
-from protectwork.testing import _replies
 from protectwork.testing._exchange import Ask, Reply, Wire
+from protectwork.testing._replies import dropped, hung, in_text
 from protectwork.testing.faults._rules import check_at_least, check_one_of
 
 __all__ = ["ApplyThenDrop", "Drip", "DripPart", "Drop", "Hang", "Limit", "Redirect", "RedirectStatus"]
@@ -21,7 +21,7 @@ class Limit:
 
     def reply(self, _ask: Ask, /) -> Reply:
         """See `Fault.reply`."""
-        return _replies.in_text("You have reached maximum request limit.", status=429)
+        return in_text("You have reached maximum request limit.", status=429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Hang:
     def reply(self, ask: Ask, /) -> Reply:
         """See `Fault.reply`."""
         if self.after_headers:
-            return replace(_replies.granted(ask), wire=Wire.HANG_AFTER_HEADERS)
-        return Reply(status=None, wire=Wire.HANG)
+            return replace(ask.answered(), wire=Wire.HANG_AFTER_HEADERS)
+        return hung()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Drip:
     def reply(self, ask: Ask, /) -> Reply:
         """See `Fault.reply`."""
         wire = Wire.DRIP_HEADERS if self.part == "headers" else Wire.DRIP_BODY
-        return replace(_replies.granted(ask), wire=wire, interval_s=self.interval_s)
+        return replace(ask.answered(), wire=wire, interval_s=self.interval_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class ApplyThenDrop:
 
     def reply(self, ask: Ask, /) -> Reply:
         """See `Fault.reply`."""
-        return replace(_replies.dropped(), write=ask.write)
+        return replace(dropped(), write=ask.write)
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """The caller is sent elsewhere, where nothing is: by default to another path of the agent."""
+    """The caller is sent elsewhere, where nothing is: by default to another path of the same host."""
 
     to: str = "/elsewhere"
     _: KW_ONLY

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import get_args
 
-from protectwork.testing import _replies
-from protectwork.testing._exchange import Ask, Call, Reply
+from protectwork.testing._exchange import Ask, Reply
+from protectwork.testing._kinds import GarbageKind
 from protectwork.testing.faults._rules import check_at_least, check_one_of
 
-__all__ = ["Garbage", "GarbageKind", "Oversized"]
-
-GarbageKind = Literal["text", "empty", "shape", "strings", "both", "opposite"]
+__all__ = ["Garbage", "Oversized"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +18,8 @@ class Garbage:
 
     Attributes:
         kind: ``text``: not JSON. ``empty``: no body. ``shape``: JSON of another shape. ``strings``: strings where
-            booleans belong. ``both``: a good answer and a refusal in one. ``opposite``: a PUT is answered with the
-            opposite of what it asked for, a GET as ever.
+            booleans belong. ``both``: a good answer and a refusal in one. ``neither``: neither of them.
+            ``opposite``: a PUT is answered with the opposite of what it asked for, a GET as ever.
     """
 
     kind: GarbageKind = "text"
@@ -31,22 +29,7 @@ class Garbage:
 
     def reply(self, ask: Ask, /) -> Reply:
         """See `Fault.reply`."""
-        good = _claim(ask)
-        match self.kind:
-            case "text":
-                return _replies.in_text("It works!", status=200)
-            case "empty":
-                return Reply(status=200, content_type="application/json")
-            case "shape":
-                return _replies.in_json({"protection": [good]})
-            case "strings":
-                enabled = str(good["ProtectionEnabled"]).lower()
-                return _replies.in_json({"protection": {**good, "ProtectionEnabled": enabled}})
-            case "both":
-                refusal = {"Arn": ask.task.arn, "Detail": None, "Reason": "DEPLOYMENT_BLOCKED"}
-                return _replies.in_json({"protection": good, "failure": refusal})
-            case "opposite":
-                return _replies.in_json({"protection": _claim(ask, opposite=True)})
+        return ask.garbage(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +43,4 @@ class Oversized:
 
     def reply(self, ask: Ask, /) -> Reply:
         """See `Fault.reply`."""
-        claim = _claim(ask)
-        padding = self.size - len(_replies.in_json({"protection": claim}).body)
-        return _replies.in_json({"protection": {**claim, "TaskArn": claim["TaskArn"] + "0" * padding}})
-
-
-def _claim(ask: Ask, *, opposite: bool = False) -> dict[str, Any]:
-    """What a good answer would say, or the opposite of it where a PUT asked for something."""
-    if ask.call is Call.GET:
-        return _replies.protection(ask, expires=ask.task.expires)
-    enabled = (ask.call is Call.ENABLE) is not opposite
-    return _replies.protection(ask, expires=ask.now + 3600 if enabled else None)
+        return ask.padded(self.size)

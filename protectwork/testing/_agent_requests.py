@@ -1,21 +1,22 @@
-"""What the agent answers to a request: one pure function of the request, the tasks behind it, and the time."""
+"""How the agent reads a request: its own checks, and what it then asks of ECS for the task behind the endpoint."""
 
 from __future__ import annotations
 
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn, cast
 from urllib.parse import quote, unquote
 
-from protectwork.testing import _replies
-from protectwork.testing._exchange import Armed, Ask, Call, Reply, Request
+from protectwork.testing._agent_ask import AgentAsk, agent_error
+from protectwork.testing._exchange import Call, Reply, Request
+from protectwork.testing._replies import in_text
 from protectwork.testing._task import MINUTES, TaskState
 
-__all__ = ["EndpointState", "answer"]
+__all__ = ["EndpointState", "read"]
 
 _STATE_PATH = re.compile(r"/api/([^/]+)/task-protection/v1/state")
 _INT64 = range(-(2**63), 2**63)
@@ -30,20 +31,16 @@ class EndpointState:
     credentials: bool = True
 
 
-def answer(
-    request: Request,
-    *,
-    endpoints: Mapping[str, EndpointState],
-    armed: Sequence[Armed],
-    now: float,
-    today: datetime,
-) -> Reply:
-    """Answer one request (PURE).
+LookUp = Callable[[str, bool], EndpointState | None]
+"""What is behind an endpoint id, now, as a request for protection (True) or any other one finds it."""
+
+
+def read(request: Request, *, look_up: LookUp, now: float, today: datetime) -> AgentAsk | Reply:
+    """What one request asks of ECS, or the agent's own no to it.
 
     Args:
         request: The request.
-        endpoints: What is behind each endpoint id, now.
-        armed: The faults that wait for requests; the first that fits decides the answer.
+        look_up: Tells what is behind an endpoint id.
         now: The time.
         today: The same moment as a date (aware, UTC).
     """
@@ -53,12 +50,14 @@ def answer(
         return Reply(status=301, headers=(("Location", quote(clean) + mark + query),))
     match = _STATE_PATH.fullmatch(path)
     if not match:
-        return _replies.in_text("404 page not found\n", status=404)
+        return in_text("404 page not found\n", status=404)
     if request.method not in {"GET", "PUT"}:
         return Reply(status=405)
-    ask = _ask(request, endpoints.get(match[1]), now=now, today=today)
-    reply = replace(_ecs(ask, armed), ask=ask) if isinstance(ask, Ask) else ask
-    return replace(reply, endpoint=match[1])
+    ask = _ask(request, match[1], look_up, now=now, today=today)
+    if isinstance(ask, AgentAsk) and ask.call is Call.ENABLE and ask.minutes is not None and ask.minutes not in MINUTES:
+        message = f"expiresInMinutes must be between {MINUTES[0]} and {MINUTES[-1]}."
+        return replace(ask.error(400, "InvalidParameterException", message), ask=ask)
+    return ask
 
 
 def _cleaned(path: str) -> str:
@@ -67,38 +66,28 @@ def _cleaned(path: str) -> str:
     return clean + "/" if path.endswith("/") and clean != "/" else clean
 
 
-def _ask(request: Request, endpoint: EndpointState | None, *, now: float, today: datetime) -> Ask | Reply:
+def _ask(request: Request, name: str, look_up: LookUp, *, now: float, today: datetime) -> AgentAsk | Reply:
     """What a request asks of ECS, or the agent's own no; the checks in the agent's order (contract §1)."""
     put = request.method == "PUT"
     try:
         enabled, minutes = _decoded(request.body) if put else (None, None)
     except ValueError:
         message = "UpdateTaskProtection: failed to decode request"
-        return _replies.agent_error(400, "InvalidParameterException", message)
+        return agent_error(400, "InvalidParameterException", message)
+    endpoint = look_up(name, bool(enabled))
     if endpoint is None:
-        return _replies.agent_error(404, "ResourceNotFoundException", "Failed to find a task for the request")
+        return agent_error(404, "ResourceNotFoundException", "Failed to find a task for the request")
     if endpoint.task is None:
-        return _replies.agent_error(500, "ServerException", "Failed to find a task for the request")
+        return agent_error(500, "ServerException", "Failed to find a task for the request")
     arn = endpoint.task.arn
     if put and enabled is None:
         message = "Invalid request: does not contain 'ProtectionEnabled' field"
-        return _replies.agent_error(400, "InvalidParameterException", message, arn=arn)
+        return agent_error(400, "InvalidParameterException", message, arn=arn)
     if not endpoint.credentials:
         message = "Invalid Request: no task IAM role credentials available for task"
-        return _replies.agent_error(403, "AccessDeniedException", message, arn=arn)
+        return agent_error(403, "AccessDeniedException", message, arn=arn)
     call = Call.GET if enabled is None else Call.ENABLE if enabled else Call.DISABLE
-    return Ask(call=call, minutes=minutes, task=endpoint.task, now=now, today=today)
-
-
-def _ecs(ask: Ask, armed: Sequence[Armed]) -> Reply:
-    """What comes of it at ECS."""
-    if ask.call is Call.ENABLE and ask.minutes is not None and ask.minutes not in MINUTES:
-        message = f"expiresInMinutes must be between {MINUTES[0]} and {MINUTES[-1]}."
-        return _replies.ecs_error(ask, 400, "InvalidParameterException", message)
-    for waiting in armed:
-        if waiting.only in {None, ask.call}:
-            return replace(waiting.fault.reply(ask), spent=waiting)
-    return _replies.granted(ask)
+    return AgentAsk(call=call, minutes=minutes, task=endpoint.task, now=now, today=today, endpoint=name)
 
 
 def _decoded(body: bytes) -> tuple[bool | None, int | None]:
