@@ -25,22 +25,26 @@ def ask(code: str, *, cwd: os.PathLike[str], **environ: str) -> object:
 LOADED = f"""
 import json, sys
 before = set(sys.modules)
-import protectwork
+import PACKAGE
 print(json.dumps([name for name in {HEAVY} if name in sys.modules and name not in before]))
 """
+each_that_needs_nothing = pytest.mark.parametrize("package", ["protectwork", "protectwork_sqs"])
 
 
-def test_an_import_loads_no_http_library_no_aws_library_and_no_command_line(tmp_path):
-    assert ask(LOADED, cwd=tmp_path) == []
+@each_that_needs_nothing
+def test_an_import_loads_no_http_library_no_aws_library_and_no_command_line(tmp_path, package):
+    assert ask(LOADED.replace("PACKAGE", package), cwd=tmp_path) == []
 
 
+@each_that_needs_nothing
 @pytest.mark.parametrize("variable", ["PROTECTWORK_LEASE", "PROTECTWORK_BACKEND", "ECS_AGENT_URI"])
-def test_an_import_does_not_read_the_environment(tmp_path, variable):
-    assert ask("import protectwork; print(1)", cwd=tmp_path, **{variable: "nonsense"}) == 1
+def test_an_import_does_not_read_the_environment(tmp_path, package, variable):
+    assert ask(f"import {package}; print(1)", cwd=tmp_path, **{variable: "nonsense"}) == 1
 
 
-def test_an_import_starts_no_thread(tmp_path):
-    assert ask("import threading, protectwork; print(threading.active_count())", cwd=tmp_path) == 1
+@each_that_needs_nothing
+def test_an_import_starts_no_thread(tmp_path, package):
+    assert ask(f"import threading, {package}; print(threading.active_count())", cwd=tmp_path) == 1
 
 
 def test_no_package_is_named_integrations(tmp_path):
@@ -49,7 +53,8 @@ def test_no_package_is_named_integrations(tmp_path):
     assert ask(code, cwd=tmp_path) == 0
 
 
-def test_every_public_name_is_there_and_the_list_is_sorted(tmp_path):
-    code = "import json, protectwork as p; print(json.dumps([p.__all__, [n for n in p.__all__ if not hasattr(p, n)]]))"
+@each_that_needs_nothing
+def test_every_public_name_is_there_and_the_list_is_sorted(tmp_path, package):
+    code = f"import json, {package} as p; print(json.dumps([p.__all__, [n for n in p.__all__ if not hasattr(p, n)]]))"
     names, missing = ask(code, cwd=tmp_path)
     assert (missing, names) == ([], sorted(names))
