@@ -13,7 +13,7 @@ from protectwork._admission import Admission
 from protectwork._backend import Backend
 from protectwork._clock import Clock, steady_now
 from protectwork._decorator import Decorable, protect_function
-from protectwork._events import Observer
+from protectwork._events import AdapterEvent, Observer
 from protectwork._hold import Hold
 from protectwork._keeper import Keeper
 from protectwork._ledger import LoneState, TaskState, open_state
@@ -214,6 +214,10 @@ class ProtectionManager:
         """
         check_observer(observer)
         return self._observers.add(observer)
+
+    def tell(self, event: AdapterEvent) -> None:
+        """Tell every observer of something that is an adapter's own business; it is not logged. Never blocks."""
+        self._observers.tell(event)
 
     def drain(self, timeout: Seconds | None = None) -> bool:
         """Close admission, wait until nothing is in flight, release. Admission stays closed.

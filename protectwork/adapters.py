@@ -1,16 +1,33 @@
-"""What adapters need beside a manager: a thread that looks, the pause while ECS refuses, a framework's settings."""
+"""What adapters need beside a manager: time and waiting, a thread that looks, the pause while ECS refuses, settings."""
 
 from __future__ import annotations
 
 from _thread import RLock
 
+from protectwork._clock import steady_now
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
 from protectwork._process import configure_for_framework
-from protectwork._types import Outcome, State
+from protectwork._settings import is_one_of, printable, seconds, shown
+from protectwork._types import Outcome, Seconds, State
+from protectwork._waiting import LoopWaiter, Waiter, Waiters, blocking_waiter
 from protectwork._watch import Watch
 
-__all__ = ["Pause", "Watch", "configure_for_framework"]
+__all__ = [
+    "LoopWaiter",
+    "Pause",
+    "Seconds",
+    "Waiter",
+    "Waiters",
+    "Watch",
+    "blocking_waiter",
+    "configure_for_framework",
+    "is_one_of",
+    "printable",
+    "seconds",
+    "shown",
+    "steady_now",
+]
 
 
 class Pause:

@@ -1,0 +1,136 @@
+"""The flows of a whole consumer: receive for free slots, start, delete in batches, and wind down."""
+
+from __future__ import annotations
+
+from _thread import RLock
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from protectwork.adapters import steady_now
+from protectwork_sqs._bell import Stop
+from protectwork_sqs._consuming import Consuming
+from protectwork_sqs._custody import InHand
+from protectwork_sqs._flow import Flow, Wait
+from protectwork_sqs._options import Options
+from protectwork_sqs._order import Order
+
+__all__ = ["Crew"]
+
+_FLUSH_SIZE, _FLUSH_S = 10, 0.2
+_MOST_UNSETTLED = 100  # beyond what is being handled: where deleting is slow, more would only wait for it
+_LOOK_EVERY_S = 1.0
+_IDLE_S = 30.0  # whatever ends rings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """A message whose handler has ended, and when; `interrupted` if it was not its own fault."""
+
+    item: InHand
+    at: float
+    interrupted: bool
+
+
+class Crew:
+    """What the handlers of one consumer are doing. Its state is safe in any thread.
+
+    Args:
+        options: What to do.
+        stop: The word to stop.
+        concurrency: How many messages are handled at once.
+        on_ended: Called when a handler has ended: there may be something to delete.
+        on_free: Called when a message may be started that could not be before.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        stop: Stop,
+        *,
+        concurrency: int,
+        on_ended: Callable[[], None],
+        on_free: Callable[[], None],
+    ) -> None:
+        self.consuming = Consuming(options, stop)
+        self._concurrency, self._on_ended, self._on_free = concurrency, on_ended, on_free
+        self._order = Order(in_groups=self.consuming.queue.is_fifo)
+        self._lock = RLock()  # guards the two below
+        self._open: set[InHand] = set()
+        self._outbox: list[_Ended] = []
+
+    def intake(self, start: Callable[[InHand], None]) -> Flow[None]:
+        """Receive and start, until it is to stop. `start` has a message handled elsewhere, and returns at once."""
+        while not self.consuming.stopped:
+            self._start_all(start)
+            free = min(self._concurrency - len(self._order), self._concurrency + _MOST_UNSETTLED - len(self._open), 10)
+            if free > 0:
+                self._order.add((yield from self.consuming.take(free)))
+            else:
+                yield Wait(_LOOK_EVERY_S)
+
+    def _start_all(self, start: Callable[[InHand], None]) -> None:
+        while item := self._order.next():
+            with self._lock:
+                self._open.add(item)
+            if item.is_lost:
+                self.ended(item)
+            else:
+                start(item)
+
+    def ended(self, item: InHand, *, interrupted: bool = False) -> None:
+        """The handler of a message has ended; by what it has said of the message this will be settled."""
+        if not self.consuming.queue.is_fifo:
+            self._order.end(item)
+        with self._lock:
+            self._outbox.append(_Ended(item=item, at=steady_now(), interrupted=interrupted))
+        self._on_ended()
+        self._on_free()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was started is settled."""
+        with self._lock:
+            return not self._open
+
+    def flush(self) -> Flow[float]:
+        """Settle what has ended, if that is enough or old enough; return after how many seconds to look again."""
+        ended, pause_s = self._due()
+        if ended:
+            try:
+                yield from self._settle(ended)
+            finally:
+                self._close(ended)
+        return pause_s
+
+    def _due(self) -> tuple[list[_Ended], float]:
+        with self._lock:
+            if not self._outbox:
+                return [], _IDLE_S
+            old_s = steady_now() - self._outbox[0].at
+            at_once = self.consuming.stopped or self.consuming.queue.is_fifo or len(self._outbox) >= _FLUSH_SIZE
+            if not at_once and old_s < _FLUSH_S:
+                return [], _FLUSH_S - old_s
+            due, self._outbox = self._outbox, []
+            return due, 0.0
+
+    def _settle(self, ended: list[_Ended]) -> Flow[None]:
+        failed = [one.item for one in ended if not one.item.message.is_done]
+        tail = [other for item in failed for other in self._order.tail(item)]
+        yield from self.consuming.give_back([one.item for one in ended if one.interrupted])
+        yield from self.consuming.settle([one.item for one in ended if not one.interrupted], tail)
+
+    def _close(self, ended: list[_Ended]) -> None:
+        """They are settled; those that are not, for this was cancelled, wait for whoever is the next to do it."""
+        with self._lock:
+            left = [one for one in ended if one.item in self.consuming.custody]
+            settled = [one.item for one in ended if one not in left]
+            self._outbox[:0] = left
+            self._open.difference_update(settled)
+        for item in settled:
+            self._order.end(item)
+        self._on_free()
+
+    def close(self) -> Flow[None]:
+        """Receive no more, and give back what has not started."""
+        self.consuming.close()
+        yield from self.consuming.give_back(self._order.clear())
