@@ -30,7 +30,7 @@ class Task:
         self.agent = FakeAgent(self.ecs.task, quota=self.ecs.quota)
         self.events: list[Event] = []
         self._state = tempfile.TemporaryDirectory()  # which the last process leaves, while nobody may ask again
-        settings = {"retire_when_superseded": True, "linger": 30, "state_dir": self._state.name, **settings}
+        settings = {"retire_when_superseded": True, "lease": 30 * MINUTE, "state_dir": self._state.name, **settings}
         self._settings = Settings(**settings)
         self.manager = self.new_manager()
         self.manager.subscribe(self)
@@ -111,7 +111,7 @@ def test_a_superseded_task_finishes_its_work_protected_and_takes_no_more(task: T
     end = task.works()
     began = task.clock.now()
     task.deploys()
-    task.run_until(lambda: not task.manager.admission.is_open, within_s=1.1 * HOUR)
+    task.run_until(lambda: not task.manager.admission.is_open, within_s=20 * MINUTE)
     assert task.reasons == (SUPERSEDED,)
     assert task.manager.status().state is State.AT_RISK
     task.clock.advance(10 * MINUTE)
@@ -134,10 +134,10 @@ def test_a_refusal_of_the_first_lease_is_looked_into_within_seconds(task: Task) 
 def test_a_task_of_the_primary_deployment_works_on_however_often_it_is_refused(task: Task) -> None:
     task.ecs.service.blocked = True
     with task.manager.protect("job"):
-        task.clock.advance(HOUR)
+        task.clock.advance(25 * MINUTE)
         assert task.manager.admission.is_open
         asked = task.times("DescribeServices")
-        assert 10 <= len(asked) <= 13
+        assert 4 <= len(asked) <= 6
         assert min(later - sooner for sooner, later in itertools.pairwise(asked)) >= 300.0
         assert len(task.times("DescribeTasks")) == 1
 
@@ -145,7 +145,7 @@ def test_a_task_of_the_primary_deployment_works_on_however_often_it_is_refused(t
 def test_admission_opens_and_the_lease_lingers_again_when_the_newer_deployment_is_rolled_back(task: Task) -> None:
     end = task.works()
     task.deploys()
-    task.run_until(lambda: not task.manager.admission.is_open, within_s=1.1 * HOUR)
+    task.run_until(lambda: not task.manager.admission.is_open, within_s=20 * MINUTE)
     end()
     task.clock.advance(20 * MINUTE)
     assert task.reasons == (SUPERSEDED,), "also while there is nothing to do"
@@ -276,7 +276,7 @@ def test_without_boto3_a_stop_is_seen_all_the_same(task: Task, caplog, monkeypat
     monkeypatch.setattr("protectwork._retiring.boto3_missing", lambda: 'pip install "protectwork[ecs]"')
     task.deploys()
     with task.manager.protect("job"):
-        task.clock.advance(HOUR)
+        task.clock.advance(20 * MINUTE)
         [line] = logged(caplog, "retire_when_superseded")
         assert line.endswith('pip install "protectwork[ecs]"')
         assert task.times("DescribeTasks") == []
@@ -292,7 +292,7 @@ def test_where_there_is_no_metadata_to_be_asked_it_is_told_once_and_over(monkeyp
         monkeypatch.setenv("ECS_CONTAINER_METADATA_URI_V4", uri)
     task = Task()
     with task.manager.protect("job"):
-        task.clock.advance(HOUR)
+        task.clock.advance(10 * MINUTE)
         [line] = logged(caplog, "retire_when_superseded")
         assert "and is off: ECS_CONTAINER_METADATA_URI_V4 must be" in line
         assert THREAD not in {thread.name for thread in threading.enumerate()}
@@ -321,7 +321,7 @@ def test_nothing_runs_when_the_setting_is_off(environ) -> None:
     environ(task.ecs)
     task.deploys()
     with task.manager.protect("job"):
-        task.clock.advance(HOUR)
+        task.clock.advance(10 * MINUTE)
         assert task.manager.admission.is_open
         assert THREAD not in {thread.name for thread in threading.enumerate()}
     assert task.times("metadata") == task.times("DescribeServices") == []
