@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from protectwork._errors import EcsThrottledError, EcsUnavailableError, SettingsError
 from protectwork._settings import seconds, shown
@@ -29,7 +29,12 @@ class _Api(Protocol):
 
 
 def get_task_protection(
-    cluster: str, tasks: Iterable[str], *, region: str | None = None, patience: Seconds = _PATIENCE_S
+    cluster: str,
+    tasks: Iterable[str],
+    *,
+    region: str | None = None,
+    session: Any = None,
+    patience: Seconds = _PATIENCE_S,
 ) -> TaskProtections:
     """Ask ECS which tasks are protected, and until when; it changes nothing. Takes the extra ``ecs``.
 
@@ -40,6 +45,7 @@ def get_task_protection(
         cluster: The cluster, by its name or ARN.
         tasks: Any number of tasks, by their ARN or id; one named twice is asked for once.
         region: The Region; boto3's own choice (``AWS_REGION``, say) by default.
+        session: A boto3 session of your own, for other credentials than those of the environment.
         patience: How long throttling is waited for in all, in seconds or as a timedelta; 1 min by default.
 
     Returns:
@@ -53,7 +59,7 @@ def get_task_protection(
         EcsUnavailableError: ECS could not be reached, had a fault, or gave no usable answer.
     """
     patience_s = seconds("patience", patience, low_s=0, high_s=_MOST_PATIENCE_S)
-    return Fleet(cluster, region=region, patience_s=patience_s).protections(tasks)
+    return Fleet(cluster, region=region, session=session, patience_s=patience_s).protections(tasks)
 
 
 class Fleet:
@@ -62,8 +68,8 @@ class Fleet:
     Args:
         cluster: The cluster, by its name or ARN.
         region: The Region; boto3's own choice by default.
+        session: A boto3 session of your own.
         patience_s: How long throttling is waited for in all, in seconds.
-        api: What asks.
         random: Where jitter comes from.
         sleep: How one waits.
 
@@ -76,13 +82,13 @@ class Fleet:
         cluster: str,
         *,
         region: str | None = None,
+        session: Any = None,
         patience_s: float = _PATIENCE_S,
-        api: _Api | None = None,
         random: Random | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._cluster = _text("cluster", cluster)
-        self._api = _api(region) if api is None else api
+        self._api = _api(region, session)
         self._left_s = patience_s
         self._random = Random() if random is None else random  # noqa: S311 - jitter
         self._sleep = sleep
@@ -143,11 +149,11 @@ def unusable(operation: str, detail: str) -> EcsUnavailableError:
     return EcsUnavailableError(operation=operation, reason="unusable answer", detail=detail, remedy=remedy)
 
 
-def _api(region: str | None) -> _Api:
+def _api(region: str | None, session: Any) -> _Api:
     require_boto3("questions to the ECS API")
     from protectwork.backends.ecs import EcsApi  # noqa: PLC0415 - it loads an HTTP library
 
-    return EcsApi(region=region)
+    return EcsApi(region=region, session=session)
 
 
 def _tasks(tasks: object) -> list[str]:

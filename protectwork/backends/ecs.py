@@ -48,6 +48,7 @@ class EcsBackend:
         clock: What ``sent_at`` is told by; the machine's steady clock by default. Time-outs are always real time.
         deadline_s: How long one call may take in all, in seconds.
         endpoint_url: Where the API is; boto3's own choice by default.
+        session: A boto3 session of your own, with credentials of its own; no other thread may use it meanwhile.
 
     Raises:
         SettingsError: The URI is not one that may be called, or nothing says which task this is.
@@ -66,6 +67,7 @@ class EcsBackend:
         clock: Clock | None = None,
         deadline_s: float = _DEADLINE_S,
         endpoint_url: str | None = None,
+        session: Any = None,
     ) -> None:
         if not (metadata_uri or (cluster and task)):
             remedy = "ECS sets it; elsewhere give cluster and task"
@@ -74,7 +76,8 @@ class EcsBackend:
         self._given = _Task(cluster=cluster or "", task=task or "", region=region)
         self._task = self._given if cluster and task else None
         self._read = partial(read_task_metadata, {VARIABLE: metadata_uri or ""}, allow_endpoint=allow_endpoint)
-        self._new_api = partial(EcsApi, endpoint_url=endpoint_url, now=steady_now if clock is None else clock.now)
+        now = steady_now if clock is None else clock.now
+        self._new_api = partial(EcsApi, endpoint_url=endpoint_url, session=session, now=now)
         self._api: EcsApi | None = None
         self._deadline_s = deadline_s
         if patched_by_eventlet():
@@ -157,6 +160,7 @@ class EcsApi:
     Args:
         region: The Region; boto3's own choice by default.
         endpoint_url: Where the API is; boto3's own choice by default.
+        session: A boto3 session of your own; no other thread may use it meanwhile.
         now: What the time of sending is told by.
     """
 
@@ -165,10 +169,12 @@ class EcsApi:
         *,
         region: str | None = None,
         endpoint_url: str | None = None,
+        session: Any = None,
         now: Callable[[], float] = steady_now,
     ) -> None:
         self._now = now
-        self._region, self._endpoint_url = region, endpoint_url
+        self._session = session
+        self._line_of = partial(_Line, region=region, endpoint_url=endpoint_url)
         self._bounded = Bounded("ecs-api")
         self.forget_parent()
         forgets_on_fork(self)
@@ -231,9 +237,9 @@ class EcsApi:
 
     def _new_line(self, call: _Call) -> _Line:
         call.doing = "loading boto3"
-        session = self._sessions.pop() if self._sessions else _load().session.Session(region_name=self._region)
+        session = self._session or (self._sessions.pop() if self._sessions else _load().session.Session())
         call.doing = "looking for credentials"
-        return _Line(session, self._endpoint_url)
+        return self._line_of(session)
 
 
 def _load() -> Any:
@@ -246,14 +252,14 @@ def _load() -> Any:
 class _Line:
     """A client of boto3's, and the call that it makes; used by one thread at a time."""
 
-    def __init__(self, session: Any, endpoint_url: str | None) -> None:
+    def __init__(self, session: Any, *, region: str | None, endpoint_url: str | None) -> None:
         from botocore.config import Config  # noqa: PLC0415 - as boto3
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
         retries = {"total_max_attempts": _ATTEMPTS, "mode": "standard"}
         config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries=retries)
         self.session = session
-        self._client = session.client("ecs", config=config, endpoint_url=endpoint_url)
+        self._client = session.client("ecs", region_name=region, config=config, endpoint_url=endpoint_url)
         self._client.meta.events.register_last("before-send.ecs", self._hold_back)
         self._client.meta.events.register_first("needs-retry.ecs", self._give_up)
         self._error = cast("Any", ClientError)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 Behaviour = Callable[["Endpoint", socket.socket], None]
@@ -22,7 +23,8 @@ class Endpoint:
         self.stopped = threading.Event()
         self.requests: list[bytes] = []
         self.port = self._listener.getsockname()[1]
-        self.uri = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/api/id"
+        self.where = f"{f'[{host}]' if ':' in host else host}:{self.port}"
+        self.uri = f"http://{self.where}/api/id"
 
     def _serve(self) -> None:
         while True:
@@ -36,8 +38,10 @@ class Endpoint:
     def receive(self, connection: socket.socket) -> bytes:
         """Read one whole request, and note it."""
         data = b""
-        while b"\r\n\r\n" not in data or (b"PUT" in data and not data.endswith(b"}")):
-            data += connection.recv(65536)
+        while b"\r\n\r\n" not in data or (not data.startswith(b"GET") and not data.endswith(b"}")):
+            if not (part := connection.recv(65536)):
+                raise ConnectionError("it was never whole")
+            data += part
         self.requests.append(data)
         return data
 
@@ -67,3 +71,20 @@ def answering(data: bytes) -> Behaviour:
         connection.sendall(data)
 
     return behave
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@contextmanager
+def deaf() -> Iterator[int]:
+    """A port whose queue is full: on Linux the next connection waits for ever."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
