@@ -1,0 +1,75 @@
+"""Whatever a handler does, its message is deleted only when it was handled, and nothing hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer
+
+from protectwork import ProtectionManager
+
+from .sqs_client import BOUND_S, URL, AsyncMemoryClient, MemoryClient, options, until
+
+
+def consume(client: MemoryClient, handler: Any, manager: ProtectionManager, *, until_: Callable[[], bool]) -> None:
+    """Consume until a fact holds: in asyncio with a client of that kind, else on threads."""
+    kind = AsyncSQSConsumer if isinstance(client, AsyncMemoryClient) else SQSConsumer
+    consumer: Any = kind(URL, handler, client=client, concurrency=2, **options(manager))
+    run = (lambda: asyncio.run(consumer.run())) if kind is AsyncSQSConsumer else consumer.run
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        until(until_)
+    finally:
+        consumer.stop()
+        thread.join(BOUND_S)
+    assert not thread.is_alive()
+
+
+def test_an_async_handler_that_cannot_be_called_fails_its_messages(
+    manager: ProtectionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(_message: Message, _more: object) -> None:
+        """It is given one argument."""
+
+    client = AsyncMemoryClient(messages=2)
+    consume(client, handle, manager, until_=lambda: len(caplog.records) == 2)
+    assert client.left() == ["m0", "m1"]
+    assert client.visible() == []
+
+
+def test_a_cancellation_of_a_handlers_own_making_is_a_failure_like_any_other(manager: ProtectionManager) -> None:
+    received: list[str] = []
+
+    async def handle(message: Message) -> None:
+        received.append(message.id)
+        if message.id == "m0":
+            raise asyncio.CancelledError
+
+    client = AsyncMemoryClient(messages=2)
+    consume(client, handle, manager, until_=lambda: client.left() == ["m0"])
+    assert sorted(received) == ["m0", "m1"]
+    assert client.visible() == []
+
+
+def test_an_async_handler_that_exits_ends_all_and_what_others_were_handling_goes_back(
+    manager: ProtectionManager,
+) -> None:
+    others = asyncio.Event()
+
+    async def handle(message: Message) -> None:
+        if message.id == "m0":
+            await others.wait()
+            raise SystemExit(3)
+        others.set()
+        await asyncio.Event().wait()
+
+    client = AsyncMemoryClient(messages=2)
+    with pytest.raises(SystemExit):
+        asyncio.run(AsyncSQSConsumer(URL, handle, client=client, **options(manager)).run())
+    assert client.left() == ["m0", "m1"]
+    assert client.visible() == ["m1"]
