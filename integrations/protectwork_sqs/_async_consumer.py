@@ -14,7 +14,14 @@ from protectwork_sqs._crew import Crew
 from protectwork_sqs._custody import InHand
 from protectwork_sqs._drivers import AsyncDriver
 from protectwork_sqs._message import Message
-from protectwork_sqs._options import ConsumingOptions, Options, check_client, check_concurrency, check_handler
+from protectwork_sqs._options import (
+    ConsumingOptions,
+    Options,
+    check_client,
+    check_concurrency,
+    check_handler,
+    check_result,
+)
 from protectwork_sqs._signals import stops_on_sigterm
 
 __all__ = ["AsyncSQSConsumer"]
@@ -157,7 +164,7 @@ class _Running:
 
     async def _handle(self, message: Message) -> None:
         try:
-            await self._handler(message)
+            check_result(await self._handler(message))
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling():

@@ -14,7 +14,14 @@ from protectwork_sqs._crew import Crew
 from protectwork_sqs._custody import InHand
 from protectwork_sqs._drivers import Driver
 from protectwork_sqs._message import Message
-from protectwork_sqs._options import ConsumingOptions, Options, check_client, check_concurrency, check_handler
+from protectwork_sqs._options import (
+    ConsumingOptions,
+    Options,
+    check_client,
+    check_concurrency,
+    check_handler,
+    check_result,
+)
 from protectwork_sqs._signals import stops_on_sigterm
 
 __all__ = ["SQSConsumer"]
@@ -134,7 +141,7 @@ class _Running:
     def _handle(self, item: InHand) -> None:
         message = item.message
         try:
-            self._handler(message)
+            check_result(self._handler(message))
         except BaseException:  # noqa: BLE001 - SystemExit too: it would end only the thread, and the message be nobody's
             logger.error(
                 "the handler of the message %s of %s raised",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer
 
-from protectwork import ProtectionManager
+from protectwork import ProtectionManager, SettingsError
 
 from .sqs_client import BOUND_S, URL, AsyncMemoryClient, MemoryClient, options, until
 
@@ -40,6 +41,57 @@ def test_an_async_handler_that_cannot_be_called_fails_its_messages(
     consume(client, handle, manager, until_=lambda: len(caplog.records) == 2)
     assert client.left() == ["m0", "m1"]
     assert client.visible() == []
+
+
+def _generator(_message: Message) -> Iterator[None]:
+    yield
+
+
+async def _async_generator(_message: Message) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("handler", [_generator, _async_generator, partial(_generator)])
+@pytest.mark.parametrize("kind", [SQSConsumer, AsyncSQSConsumer])
+def test_a_generator_is_no_handler_for_nothing_would_run_it(kind: Callable[..., object], handler: object) -> None:
+    with pytest.raises(SettingsError, match="no generator"):
+        kind(URL, handler)
+
+
+async def _other(_message: Message) -> None:
+    pytest.fail("nobody awaits it")
+
+
+def _calls_async(message: Message) -> object:
+    return _other(message)
+
+
+def _calls_a_generator(message: Message) -> object:
+    return _generator(message)
+
+
+async def _forgets_to_await(message: Message) -> object:
+    return _other(message)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine '_other' was never awaited:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("client_of", "handler"),
+    [
+        (MemoryClient, _calls_async),
+        (MemoryClient, _calls_a_generator),
+        (AsyncMemoryClient, _forgets_to_await),
+    ],
+)
+def test_a_message_whose_handler_gives_what_has_not_run_is_not_deleted(
+    manager: ProtectionManager,
+    caplog: pytest.LogCaptureFixture,
+    client_of: type[MemoryClient],
+    handler: Callable[..., object],
+) -> None:
+    client = client_of(messages=1)
+    consume(client, handler, manager, until_=lambda: "which nothing runs" in caplog.text)
+    assert client.left() == ["m0"]
 
 
 def test_a_cancellation_of_a_handlers_own_making_is_a_failure_like_any_other(manager: ProtectionManager) -> None:
