@@ -158,6 +158,8 @@ class _Running:
             task.cancel()
 
     def _start(self, item: InHand) -> None:
+        if not self._crew.begins(item):
+            return
         task = asyncio.get_running_loop().create_task(self._handle(item.message))
         self._handling.add(task)
         task.add_done_callback(partial(self._ended, item))

@@ -59,7 +59,10 @@ class Crew:
         self._outbox: list[_Ended] = []
 
     def intake(self, start: Callable[[InHand], None]) -> Flow[None]:
-        """Receive and start, until it is to stop. `start` has a message handled elsewhere, and returns at once."""
+        """Receive and start, until it is to stop.
+
+        `start` has a message handled elsewhere, where `begins` is asked first, and returns at once.
+        """
         while not self.consuming.stopped:
             self._start_all(start)
             free = min(self._concurrency - len(self._order), self._concurrency + _MOST_UNSETTLED - len(self._open), 10)
@@ -70,12 +73,21 @@ class Crew:
 
     def _start_all(self, start: Callable[[InHand], None]) -> None:
         while item := self._order.next():
-            with self._lock:
-                self._open.add(item)
-            if item.is_lost:
-                self.ended(item)
-            else:
-                start(item)
+            start(item)
+
+    def begins(self, item: InHand) -> bool:
+        """Whether its handler may run: to be asked where it would, just before; `ended` has to follow.
+
+        Otherwise it goes back, or was lost.
+        """
+        with self._lock:
+            if self.consuming.stopped:
+                return False
+            self._open.add(item)
+        if item.is_lost:
+            self.ended(item)
+            return False
+        return True
 
     def ended(self, item: InHand, *, interrupted: bool = False) -> None:
         """The handler of a message has ended; by what it has said of the message this will be settled."""

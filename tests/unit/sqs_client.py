@@ -21,6 +21,7 @@ from protectwork import ProtectionManager
 URL = "http://127.0.0.1:1/1/jobs"
 FIFO_URL = f"{URL}.fifo"
 BOUND_S = 20.0
+_POLL = 0.05  # of a second's long poll
 
 Instead = BaseException | Callable[[dict[str, Any]], Any]
 
@@ -93,7 +94,7 @@ class MemoryClient:
         return getattr(self, f"_{operation}")(arguments) if said is None else said
 
     def _receive_message(self, arguments: dict[str, Any]) -> Any:
-        ends = time.monotonic() + arguments["WaitTimeSeconds"]
+        ends = time.monotonic() + arguments["WaitTimeSeconds"] * _POLL
         with self._changed:
             while not (found := self._found(arguments)) and (left_s := ends - time.monotonic()) > 0:
                 self._changed.wait(min(left_s, 0.01))
@@ -147,7 +148,7 @@ class AsyncMemoryClient(MemoryClient):
         return await self._answer_async("change_message_visibility_batch", arguments)
 
     async def _answer_async(self, operation: str, arguments: dict[str, Any]) -> Any:
-        ends = time.monotonic() + arguments.get("WaitTimeSeconds", 0)
+        ends = time.monotonic() + arguments.get("WaitTimeSeconds", 0) * _POLL
         answer = self._answer(operation, {**arguments, "WaitTimeSeconds": 0})
         while asyncio.iscoroutine(answer):
             answer = await answer

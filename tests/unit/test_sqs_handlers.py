@@ -6,14 +6,18 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer
 
 from protectwork import ProtectionManager, SettingsError
 
 from .sqs_client import BOUND_S, URL, AsyncMemoryClient, MemoryClient, options, until
+
+TESTS = Path(__file__).parents[1]
 
 
 def consume(client: MemoryClient, handler: Any, manager: ProtectionManager, *, until_: Callable[[], bool]) -> None:
@@ -125,3 +129,69 @@ def test_an_async_handler_that_exits_ends_all_and_what_others_were_handling_goes
         asyncio.run(AsyncSQSConsumer(URL, handle, client=client, **options(manager)).run())
     assert client.left() == ["m0", "m1"]
     assert client.visible() == ["m1"]
+
+
+_ON_A_THREAD = """
+import threading
+from unit.sqs_client import URL, MemoryClient
+from protectwork import ProtectionManager, Settings
+from protectwork_sqs import SQSConsumer
+
+def handle(message):
+    threading.main_thread().join()
+    print(message.id)
+    if message.id == "m2":
+        consumer.stop()
+
+def run():
+    consumer.run()
+    print(client.left())
+
+manager = ProtectionManager(settings=Settings(backend="off"))
+client = MemoryClient(messages=3)
+consumer = SQSConsumer(URL, handle, client=client, concurrency=1, wait_time=1, manager=manager)
+threading.Thread(target=run).start()
+"""
+
+
+def test_a_consumer_goes_on_when_the_main_thread_has_ended() -> None:
+    done = programs.run(_ON_A_THREAD, PYTHONPATH=str(TESTS))
+    assert done.lines == ["m0", "m1", "m2", "[]"], done.err
+
+
+def test_a_message_for_which_no_thread_can_be_started_waits_for_one_and_is_handled_once(
+    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refused = threading.Thread.start, threading.Event()
+
+    def one_thread(thread: threading.Thread) -> None:
+        if thread.name == "protectwork-sqs-1":
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def handle(message: Message) -> None:
+        assert refused.wait(BOUND_S)
+        handled.append(message.id)
+
+    monkeypatch.setattr(threading.Thread, "start", one_thread)
+    handled: list[str] = []
+    client = MemoryClient(messages=2)
+    consume(client, handle, manager, until_=lambda: not client.left())
+    assert handled == ["m0", "m1"]
+
+
+def test_where_no_thread_at_all_can_be_started_messages_fail(
+    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+
+    def no_thread(thread: threading.Thread) -> None:
+        if thread.name.startswith("protectwork-sqs-0"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    client = MemoryClient(messages=1)
+    consume(client, print, manager, until_=lambda: "cannot be handled" in caplog.text)
+    assert client.left() == ["m0"]
