@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from protectwork import AdapterEvent, Hold, Outcome, UnprotectedError, get_manager
@@ -143,10 +143,15 @@ class Consuming:
 
     # -- settling
 
-    def settle(self, items: Sequence[InHand], tail: Sequence[InHand] = ()) -> Flow[None]:
-        """Delete what is done, and let go of what has failed; `tail` waits behind that, and goes back with it."""
+    def settle(self, items: Sequence[InHand], tail_of: Callable[[InHand], Sequence[InHand]]) -> Flow[None]:
+        """Delete what is done, and let go of what has failed.
+
+        What waits behind a message (`tail_of`) goes back with it when it has failed, and when it is not known to be
+        deleted: it will come again, and must not be overtaken.
+        """
         yield from self._delete([item for item in items if item.message.is_done])
-        failed = [item for item in items if not item.message.is_done]
+        failed = [item for item in items if not item.is_deleted]
+        tail = [other for item in failed for other in tail_of(item)]
         if self._options.on_failure == "return":
             yield from self.give_back([*failed, *tail])
         else:
@@ -240,6 +245,7 @@ class Consuming:
 
     def _settled(self, item: InHand) -> None:
         self.custody.let_go(item)
+        item.is_deleted = True
         item.visibility.end()
         _release(item)
         self._tell(MessageSettled(queue=self.queue.name, message_id=item.message.id))

@@ -136,10 +136,9 @@ class Crew:
             return due, 0.0
 
     def _settle(self, ended: list[_Ended]) -> Flow[None]:
-        failed = [one.item for one in ended if not one.item.message.is_done]
-        tail = [other for item in failed for other in self._order.tail(item)]
-        yield from self.consuming.give_back([one.item for one in ended if one.interrupted])
-        yield from self.consuming.settle([one.item for one in ended if not one.interrupted], tail)
+        interrupted = [one.item for one in ended if one.interrupted]
+        yield from self.consuming.give_back([each for item in interrupted for each in (item, *self._order.tail(item))])
+        yield from self.consuming.settle([one.item for one in ended if not one.interrupted], self._order.tail)
 
     def _close(self, ended: list[_Ended]) -> None:
         """They are settled; those that are not, for this was cancelled, wait for whoever is the next to do it."""

@@ -52,6 +52,7 @@ class MemoryClient:
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()  # guards the next, and the calls
+        self._received: dict[str, int] = {}
         self.stored = [Stored(id=f"m{number}", group=self.groups(number)) for number in range(self.messages)]
 
     # -- what the adapter asks
@@ -82,6 +83,11 @@ class MemoryClient:
         with self._changed:
             return [message.id for message in self.stored]
 
+    def received(self) -> dict[str, int]:
+        """How often each was received."""
+        with self._changed:
+            return dict(self._received)
+
     # -- how it answers
 
     def _answer(self, operation: str, arguments: dict[str, Any]) -> Any:
@@ -108,6 +114,7 @@ class MemoryClient:
 
     def _taken(self, message: Stored, now: float, arguments: dict[str, Any]) -> dict[str, Any]:
         message.received += 1
+        self._received[message.id] = message.received
         message.hidden_until = now + arguments["VisibilityTimeout"]
         attributes = {"MessageGroupId": message.group, "ApproximateReceiveCount": str(message.received)}
         return {"MessageId": message.id, "ReceiptHandle": message.handle, "Body": message.id, "Attributes": attributes}
