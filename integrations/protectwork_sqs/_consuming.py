@@ -115,13 +115,19 @@ class Consuming:
             item.hold = self._hold(f"{self._options.label}[{message.id}]")
         while not self.stopped and any(item.hold and _has_to_wait(item.hold) for item in items):
             yield Wait(_LOOK_SOON_S)
-        refused = bool(items) and self._refuses(items[0].hold)
-        if refused:
-            self._pause.begin()
-        if refused or self.stopped:
+        if items and (self.stopped or not self.may_begin(items[0])):
             yield from self.give_back(items)
             return []
         return items
+
+    def may_begin(self, item: InHand) -> bool:
+        """Whether it may be handled now. What has waited for its turn may be lost or refused by then."""
+        if item.is_lost or not self.manager.admission.is_open:
+            return False
+        if self._refuses(item.hold):
+            self._pause.begin()
+            return False
+        return True
 
     def _hold(self, label: str) -> Hold | None:
         try:

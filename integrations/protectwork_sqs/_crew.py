@@ -76,18 +76,15 @@ class Crew:
             start(item)
 
     def begins(self, item: InHand) -> bool:
-        """Whether its handler may run: to be asked where it would, just before; `ended` has to follow.
-
-        Otherwise it goes back, or was lost.
-        """
+        """Whether its handler may run, for which `ended` is to follow; else it goes back. To be asked just before."""
         with self._lock:
             if self.consuming.stopped:
                 return False
             self._open.add(item)
-        if item.is_lost:
-            self.ended(item)
-            return False
-        return True
+        if self.consuming.may_begin(item):
+            return True
+        self.ended(item, interrupted=True)
+        return False
 
     def ended(self, item: InHand, *, interrupted: bool = False) -> None:
         """The handler of a message has ended; by what it has said of the message this will be settled."""

@@ -38,7 +38,7 @@ class Loop:
             item = self._order.next()
             if item is None:
                 self._order.add((yield from self.consuming.take(self._size)))
-            elif item.is_lost:
+            elif not self.consuming.may_begin(item):
                 self._order.end(item)
                 yield from self.consuming.give_back([item, *self._order.tail(item)])
             else:
