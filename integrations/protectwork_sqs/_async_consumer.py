@@ -14,7 +14,14 @@ from protectwork_sqs._crew import Crew
 from protectwork_sqs._custody import InHand
 from protectwork_sqs._drivers import AsyncDriver
 from protectwork_sqs._message import Message
-from protectwork_sqs._options import ConsumingOptions, Options, check_client, check_concurrency, check_handler
+from protectwork_sqs._options import (
+    ConsumingOptions,
+    Options,
+    check_client,
+    check_concurrency,
+    check_handler,
+    check_result,
+)
 from protectwork_sqs._signals import stops_on_sigterm
 
 __all__ = ["AsyncSQSConsumer"]
@@ -108,7 +115,7 @@ class _Running:
         )
         self._custody = self._crew.consuming.custody
         self._custody.on_taken = self._extending.bell.ring
-        self._handling: set[asyncio.Task[object]] = set()
+        self._handling: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         self._stop.rings(self._driver.bell)
@@ -151,22 +158,29 @@ class _Running:
             task.cancel()
 
     def _start(self, item: InHand) -> None:
-        task = asyncio.get_running_loop().create_task(self._handler(item.message))
+        if not self._crew.begins(item):
+            return
+        task = asyncio.get_running_loop().create_task(self._handle(item.message))
         self._handling.add(task)
         task.add_done_callback(partial(self._ended, item))
 
-    def _ended(self, item: InHand, task: asyncio.Task[object]) -> None:
-        """Note how a handler has ended; one that was cancelled before its first step ends here too."""
+    async def _handle(self, message: Message) -> None:
+        try:
+            check_result(await self._handler(message))
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                raise
+            name = self._crew.consuming.queue.name
+            logger.error("the handler of the message %s of %s raised", message.id, name, exc_info=True)
+        else:
+            if not message.has_failed:
+                message.done()
+
+    def _ended(self, item: InHand, task: asyncio.Task[None]) -> None:
+        """Note that a handler has ended; one that was cancelled before its first step ends here too."""
         self._handling.discard(task)
-        message, interrupted = item.message, task.cancelled()
-        error = None if interrupted else task.exception()
-        if error:
-            logger.error(
-                "the handler of the message %s of %s raised",
-                message.id,
-                self._crew.consuming.queue.name,
-                exc_info=error,
-            )
-        if not (error or interrupted or message.has_failed):
-            message.done()
-        self._crew.ended(item, interrupted=interrupted and not message.is_done)
+        interrupted = task.cancelled()
+        if not interrupted:
+            task.exception()  # SystemExit, say: the loop has ended by it, so nothing more need be told of it
+        self._crew.ended(item, interrupted=interrupted and not item.message.is_done)

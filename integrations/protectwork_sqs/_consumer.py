@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Unpack
 
 from protectwork.adapters import Watch
@@ -13,8 +12,16 @@ from protectwork_sqs._consuming import logger
 from protectwork_sqs._crew import Crew
 from protectwork_sqs._custody import InHand
 from protectwork_sqs._drivers import Driver
+from protectwork_sqs._hands import Hands
 from protectwork_sqs._message import Message
-from protectwork_sqs._options import ConsumingOptions, Options, check_client, check_concurrency, check_handler
+from protectwork_sqs._options import (
+    ConsumingOptions,
+    Options,
+    check_client,
+    check_concurrency,
+    check_handler,
+    check_result,
+)
 from protectwork_sqs._signals import stops_on_sigterm
 
 __all__ = ["SQSConsumer"]
@@ -96,7 +103,7 @@ class _Running:
         )
         self._custody = self._crew.consuming.custody
         self._custody.on_taken = self._extender.ring
-        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="protectwork-sqs")
+        self._hands = Hands(self._handle, most=concurrency, name="protectwork-sqs")
         self._over = False
 
     def run(self) -> None:
@@ -113,7 +120,7 @@ class _Running:
             self._over = True
             self._extender.ring()
             self._settler.ring()
-            self._threads.shutdown(wait=False)
+            self._hands.dismiss()
             self._stop.forget(self._driver.bell)
             self._crew.consuming.end()
 
@@ -126,15 +133,18 @@ class _Running:
 
     def _start(self, item: InHand) -> None:
         try:
-            self._threads.submit(self._handle, item)
-        except RuntimeError:  # no more threads can be started: another worker may have some
+            self._hands.give(item)
+        except RuntimeError:  # another worker may have threads
             logger.exception("the message %s cannot be handled", item.message.id)
-            self._crew.ended(item)
+            if self._crew.begins(item):
+                self._crew.ended(item)
 
     def _handle(self, item: InHand) -> None:
+        if not self._crew.begins(item):
+            return
         message = item.message
         try:
-            self._handler(message)
+            check_result(self._handler(message))
         except BaseException:  # noqa: BLE001 - SystemExit too: it would end only the thread, and the message be nobody's
             logger.error(
                 "the handler of the message %s of %s raised",

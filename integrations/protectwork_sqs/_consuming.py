@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from protectwork import AdapterEvent, Hold, Outcome, UnprotectedError, get_manager
@@ -115,13 +115,19 @@ class Consuming:
             item.hold = self._hold(f"{self._options.label}[{message.id}]")
         while not self.stopped and any(item.hold and _has_to_wait(item.hold) for item in items):
             yield Wait(_LOOK_SOON_S)
-        refused = bool(items) and self._refuses(items[0].hold)
-        if refused:
-            self._pause.begin()
-        if refused or self.stopped:
+        if items and (self.stopped or not self.may_begin(items[0])):
             yield from self.give_back(items)
             return []
         return items
+
+    def may_begin(self, item: InHand) -> bool:
+        """Whether it may be handled now. What has waited for its turn may be lost or refused by then."""
+        if item.is_lost or not self.manager.admission.is_open:
+            return False
+        if self._refuses(item.hold):
+            self._pause.begin()
+            return False
+        return True
 
     def _hold(self, label: str) -> Hold | None:
         try:
@@ -143,10 +149,15 @@ class Consuming:
 
     # -- settling
 
-    def settle(self, items: Sequence[InHand], tail: Sequence[InHand] = ()) -> Flow[None]:
-        """Delete what is done, and let go of what has failed; `tail` waits behind that, and goes back with it."""
+    def settle(self, items: Sequence[InHand], tail_of: Callable[[InHand], Sequence[InHand]]) -> Flow[None]:
+        """Delete what is done, and let go of what has failed.
+
+        What waits behind a message (`tail_of`) goes back with it when it has failed, and when it is not known to be
+        deleted: it will come again, and must not be overtaken.
+        """
         yield from self._delete([item for item in items if item.message.is_done])
-        failed = [item for item in items if not item.message.is_done]
+        failed = [item for item in items if not item.is_deleted]
+        tail = [other for item in failed for other in tail_of(item)]
         if self._options.on_failure == "return":
             yield from self.give_back([*failed, *tail])
         else:
@@ -240,6 +251,7 @@ class Consuming:
 
     def _settled(self, item: InHand) -> None:
         self.custody.let_go(item)
+        item.is_deleted = True
         item.visibility.end()
         _release(item)
         self._tell(MessageSettled(queue=self.queue.name, message_id=item.message.id))

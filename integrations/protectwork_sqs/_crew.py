@@ -59,7 +59,10 @@ class Crew:
         self._outbox: list[_Ended] = []
 
     def intake(self, start: Callable[[InHand], None]) -> Flow[None]:
-        """Receive and start, until it is to stop. `start` has a message handled elsewhere, and returns at once."""
+        """Receive and start, until it is to stop.
+
+        `start` has a message handled elsewhere, where `begins` is asked first, and returns at once.
+        """
         while not self.consuming.stopped:
             self._start_all(start)
             free = min(self._concurrency - len(self._order), self._concurrency + _MOST_UNSETTLED - len(self._open), 10)
@@ -70,12 +73,18 @@ class Crew:
 
     def _start_all(self, start: Callable[[InHand], None]) -> None:
         while item := self._order.next():
-            with self._lock:
-                self._open.add(item)
-            if item.is_lost:
-                self.ended(item)
-            else:
-                start(item)
+            start(item)
+
+    def begins(self, item: InHand) -> bool:
+        """Whether its handler may run, for which `ended` is to follow; else it goes back. To be asked just before."""
+        with self._lock:
+            if self.consuming.stopped:
+                return False
+            self._open.add(item)
+        if self.consuming.may_begin(item):
+            return True
+        self.ended(item, interrupted=True)
+        return False
 
     def ended(self, item: InHand, *, interrupted: bool = False) -> None:
         """The handler of a message has ended; by what it has said of the message this will be settled."""
@@ -124,10 +133,9 @@ class Crew:
             return due, 0.0
 
     def _settle(self, ended: list[_Ended]) -> Flow[None]:
-        failed = [one.item for one in ended if not one.item.message.is_done]
-        tail = [other for item in failed for other in self._order.tail(item)]
-        yield from self.consuming.give_back([one.item for one in ended if one.interrupted])
-        yield from self.consuming.settle([one.item for one in ended if not one.interrupted], tail)
+        interrupted = [one.item for one in ended if one.interrupted]
+        yield from self.consuming.give_back([each for item in interrupted for each in (item, *self._order.tail(item))])
+        yield from self.consuming.settle([one.item for one in ended if not one.interrupted], self._order.tail)
 
     def _close(self, ended: list[_Ended]) -> None:
         """They are settled; those that are not, for this was cancelled, wait for whoever is the next to do it."""

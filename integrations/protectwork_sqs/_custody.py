@@ -31,17 +31,18 @@ class InHand:
         extend_at: When its visibility is to be extended; inf: no more.
         extending: An extension is under way, and may yet hide what is given back meanwhile.
         settling: It is being deleted, so it may be gone without being lost.
+        is_deleted: SQS has said so.
         hold: What keeps the task protected for it; None before that has begun.
     """
 
-    __slots__ = ("extend_at", "extending", "hold", "message", "received_at", "settling", "visibility")
+    __slots__ = ("extend_at", "extending", "hold", "is_deleted", "message", "received_at", "settling", "visibility")
 
     def __init__(self, raw: Mapping[str, Any], *, received_at: float, ours_until: float, extend_at: float) -> None:
         self.visibility = Visibility(ours_until)
         self.message = Message(raw, self.visibility)
         self.received_at = received_at
         self.extend_at = extend_at
-        self.extending = self.settling = False
+        self.extending = self.settling = self.is_deleted = False
         self.hold: Hold | None = None
 
     @property

@@ -38,9 +38,9 @@ class Loop:
             item = self._order.next()
             if item is None:
                 self._order.add((yield from self.consuming.take(self._size)))
-            elif item.is_lost:
+            elif not self.consuming.may_begin(item):
                 self._order.end(item)
-                yield from self.consuming.give_back([item])
+                yield from self.consuming.give_back([item, *self._order.tail(item)])
             else:
                 self._begun = [item]
                 return item
@@ -62,12 +62,10 @@ class Loop:
             yield from self.settle()
 
     def settle(self) -> Flow[None]:
-        """Settle what has begun: delete what is done, let go of the rest, and of what waits behind it in its group."""
+        """Settle what has begun, and what waits behind it in its group."""
         begun, self._begun = self._begun, []
-        failed = [item for item in begun if not item.message.is_done]
-        tail = [other for item in failed for other in self._order.tail(item)]
         try:
-            yield from self.consuming.settle(begun, tail)
+            yield from self.consuming.settle(begun, self._order.tail)
         finally:
             self._begun = [item for item in begun if item in self.consuming.custody]  # this was interrupted
             for item in begun:

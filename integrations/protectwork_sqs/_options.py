@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import isasyncgen, isasyncgenfunction, isawaitable, iscoroutinefunction, isgenerator, isgeneratorfunction
 from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
 from protectwork import ProtectionManager, SettingsError
 from protectwork.adapters import Seconds, is_one_of, printable, seconds, shown
 
-__all__ = ["ConsumingOptions", "Options", "check_client", "check_concurrency", "check_handler"]
+__all__ = ["ConsumingOptions", "Options", "check_client", "check_concurrency", "check_handler", "check_result"]
 
 OnFailure = Literal["leave", "return"]
 WhenRefused = Literal["run", "pause"]
@@ -175,6 +175,9 @@ def check_handler(handler: Any, *, asynchronous: bool) -> Callable[..., Any]:
     function: Any = handler
     while isinstance(function, partial):
         function = function.func  # pyright: ignore[reportUnknownMemberType] - it may be anything
+    if isgeneratorfunction(function) or isasyncgenfunction(function):
+        rule = f"{wanted} that takes the message, and no generator: nothing would run it"
+        raise SettingsError(setting="handler", rule=rule, value=shown(handler))
     if (iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))) is not asynchronous:  # noqa: B004 - an object may be called, too
         other = "SQSConsumer takes the others" if asynchronous else "AsyncSQSConsumer takes those that are async"
         raise SettingsError(
@@ -182,6 +185,16 @@ def check_handler(handler: Any, *, asynchronous: bool) -> Callable[..., Any]:
         )
     call: Callable[..., Any] = handler
     return call
+
+
+def check_result(result: object) -> None:
+    """Refuse what a handler gives that has not run yet: with it, the message is not handled.
+
+    Raises:
+        TypeError: It is a coroutine or a generator, say.
+    """
+    if isawaitable(result) or isgenerator(result) or isasyncgen(result):
+        raise TypeError(f"the handler returned a {type(result).__name__}, which nothing runs")
 
 
 def _queue_url(value: object) -> str:

@@ -21,6 +21,7 @@ from protectwork import ProtectionManager
 URL = "http://127.0.0.1:1/1/jobs"
 FIFO_URL = f"{URL}.fifo"
 BOUND_S = 20.0
+_POLL = 0.05  # of a second's long poll
 
 Instead = BaseException | Callable[[dict[str, Any]], Any]
 
@@ -51,6 +52,7 @@ class MemoryClient:
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()  # guards the next, and the calls
+        self._received: dict[str, int] = {}
         self.stored = [Stored(id=f"m{number}", group=self.groups(number)) for number in range(self.messages)]
 
     # -- what the adapter asks
@@ -81,6 +83,11 @@ class MemoryClient:
         with self._changed:
             return [message.id for message in self.stored]
 
+    def received(self) -> dict[str, int]:
+        """How often each was received."""
+        with self._changed:
+            return dict(self._received)
+
     # -- how it answers
 
     def _answer(self, operation: str, arguments: dict[str, Any]) -> Any:
@@ -93,7 +100,7 @@ class MemoryClient:
         return getattr(self, f"_{operation}")(arguments) if said is None else said
 
     def _receive_message(self, arguments: dict[str, Any]) -> Any:
-        ends = time.monotonic() + arguments["WaitTimeSeconds"]
+        ends = time.monotonic() + arguments["WaitTimeSeconds"] * _POLL
         with self._changed:
             while not (found := self._found(arguments)) and (left_s := ends - time.monotonic()) > 0:
                 self._changed.wait(min(left_s, 0.01))
@@ -107,6 +114,7 @@ class MemoryClient:
 
     def _taken(self, message: Stored, now: float, arguments: dict[str, Any]) -> dict[str, Any]:
         message.received += 1
+        self._received[message.id] = message.received
         message.hidden_until = now + arguments["VisibilityTimeout"]
         attributes = {"MessageGroupId": message.group, "ApproximateReceiveCount": str(message.received)}
         return {"MessageId": message.id, "ReceiptHandle": message.handle, "Body": message.id, "Attributes": attributes}
@@ -147,7 +155,7 @@ class AsyncMemoryClient(MemoryClient):
         return await self._answer_async("change_message_visibility_batch", arguments)
 
     async def _answer_async(self, operation: str, arguments: dict[str, Any]) -> Any:
-        ends = time.monotonic() + arguments.get("WaitTimeSeconds", 0)
+        ends = time.monotonic() + arguments.get("WaitTimeSeconds", 0) * _POLL
         answer = self._answer(operation, {**arguments, "WaitTimeSeconds": 0})
         while asyncio.iscoroutine(answer):
             answer = await answer
