@@ -13,8 +13,12 @@ from protectwork import (
     ProtectionManager,
     Settings,
     Status,
+    TaskFailure,
+    TaskProtection,
+    TaskProtections,
     configure,
     get_manager,
+    get_task_protection,
     protect,
     protected,
 )
@@ -217,3 +221,12 @@ async def holds(manager: ProtectionManager) -> None:
     with ProtectionManager(settings=Settings(lease=timedelta(hours=1))) as own:
         assert_type(own, ProtectionManager)
     configure(settings=Settings(on_unprotected="raise"))
+
+
+def a_fleet(tasks: list[str]) -> None:
+    told = get_task_protection("work", (task for task in tasks), patience=timedelta(seconds=5))
+    assert_type(told, TaskProtections)
+    assert_type(told.protected_tasks, tuple[TaskProtection, ...])
+    assert_type(told.failures, tuple[TaskFailure, ...])
+    assert_type(told.protected_tasks[0].expires_at, datetime | None)
+    assert_type(told.failures[0].task_arn, str | None)
