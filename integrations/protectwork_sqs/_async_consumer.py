@@ -110,6 +110,7 @@ class _Running:
             options,
             stop,
             concurrency=concurrency,
+            start=self._start,
             on_ended=self._settling.bell.ring,
             on_free=self._driver.bell.ring,
         )
@@ -126,7 +127,7 @@ class _Running:
         try:
             with stops_on_sigterm(self._stop.set):
                 try:
-                    await self._driver.run(self._crew.intake(self._start))
+                    await self._driver.run(self._crew.intake())
                 except asyncio.CancelledError:
                     self._interrupt()
                     raise

@@ -99,7 +99,12 @@ class _Running:
         self._extender = Watch(self._extend, name="sqs-visibility")
         self._settler = Watch(self._settle, name="sqs-settle")
         self._crew = Crew(
-            options, stop, concurrency=concurrency, on_ended=self._settler.ring, on_free=self._driver.bell.ring
+            options,
+            stop,
+            concurrency=concurrency,
+            start=self._start,
+            on_ended=self._settler.ring,
+            on_free=self._driver.bell.ring,
         )
         self._custody = self._crew.consuming.custody
         self._custody.on_taken = self._extender.ring
@@ -113,7 +118,7 @@ class _Running:
         try:
             with stops_on_sigterm(self._stop.set):
                 try:
-                    self._driver.run(self._crew.intake(self._start))
+                    self._driver.run(self._crew.intake())
                 finally:
                     self._wind_down()
         finally:

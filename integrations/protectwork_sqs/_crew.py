@@ -38,6 +38,8 @@ class Crew:
         options: What to do.
         stop: The word to stop.
         concurrency: How many messages are handled at once.
+        start: Has a message handled elsewhere, where `begins` is asked first; returns at once, and may be called where
+            the messages before were settled.
         on_ended: Called when a handler has ended: there may be something to delete.
         on_free: Called when a message may be started that could not be before.
     """
@@ -48,32 +50,31 @@ class Crew:
         stop: Stop,
         *,
         concurrency: int,
+        start: Callable[[InHand], None],
         on_ended: Callable[[], None],
         on_free: Callable[[], None],
     ) -> None:
         self.consuming = Consuming(options, stop)
-        self._concurrency, self._on_ended, self._on_free = concurrency, on_ended, on_free
+        self._concurrency, self._start = concurrency, start
+        self._on_ended, self._on_free = on_ended, on_free
         self._order = Order(in_groups=self.consuming.queue.is_fifo)
         self._lock = RLock()  # guards the two below
         self._open: set[InHand] = set()
         self._outbox: list[_Ended] = []
 
-    def intake(self, start: Callable[[InHand], None]) -> Flow[None]:
-        """Receive and start, until it is to stop.
-
-        `start` has a message handled elsewhere, where `begins` is asked first, and returns at once.
-        """
+    def intake(self) -> Flow[None]:
+        """Receive and start, until it is to stop."""
         while not self.consuming.stopped:
-            self._start_all(start)
+            self._start_all()
             free = min(self._concurrency - len(self._order), self._concurrency + _MOST_UNSETTLED - len(self._open), 10)
             if free > 0:
                 self._order.add((yield from self.consuming.take(free)))
             else:
                 yield Wait(_LOOK_EVERY_S)
 
-    def _start_all(self, start: Callable[[InHand], None]) -> None:
+    def _start_all(self) -> None:
         while item := self._order.next():
-            start(item)
+            self._start(item)
 
     def begins(self, item: InHand) -> bool:
         """Whether its handler may run, for which `ended` is to follow; else it goes back. To be asked just before."""
@@ -146,4 +147,5 @@ class Crew:
             self._open.difference_update(settled)
         for item in settled:
             self._order.end(item)
+        self._start_all()  # the next of a group must not wait for a receipt that is under way
         self._on_free()

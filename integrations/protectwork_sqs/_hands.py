@@ -13,7 +13,7 @@ _Job = TypeVar("_Job")
 
 
 class Hands(Generic[_Job]):
-    """Threads that do jobs, each one after the other. One thread hands jobs over, and dismisses them at the end.
+    """Threads that do jobs, each one after the other. Any thread may hand jobs over.
 
     They can be started for as long as there are threads: those of `concurrent.futures` cannot be once the main thread
     has ended, and a job that none could be started for stands in their queue all the same.
@@ -26,6 +26,7 @@ class Hands(Generic[_Job]):
 
     def __init__(self, do: Callable[[_Job], None], *, most: int, name: str) -> None:
         self._do, self._most, self._name = do, most, name
+        self._lock = threading.Lock()  # guards _threads
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._threads = 0
@@ -36,9 +37,10 @@ class Hands(Generic[_Job]):
         Raises:
             RuntimeError: There is no thread, and none can be started; the job will not be done.
         """
-        if not self._idle.acquire(blocking=False) and self._threads < self._most:
-            self._start()
-        self._jobs.put(job)
+        with self._lock:
+            if not self._idle.acquire(blocking=False) and self._threads < self._most:
+                self._start()
+            self._jobs.put(job)
 
     def dismiss(self) -> None:
         """Have the threads end when they have done what they were given. Never blocks."""

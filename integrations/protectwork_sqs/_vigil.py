@@ -11,6 +11,7 @@ __all__ = ["Vigil"]
 _GAP = 1.25  # of the time that it was protected for nothing
 _LOOK_SOON_S = 0.02
 _LOOK_EVERY_S = 0.25
+_UNPROTECTED = frozenset({State.IDLE, State.OFF, State.CLOSED})
 _LONGEST_S = 400.0  # the governor gives one release every five minutes; others may keep the task protected for ever
 
 
@@ -53,12 +54,16 @@ class Vigil:
 
     def _stay_away(self, now: float) -> Flow[bool]:
         released_at, idle_since = self._released_at or now, self._idle_since or now
-        if self._gap_ends is None and (not self._manager.confirmed or now - released_at >= _LONGEST_S):
+        if self._gap_ends is None and (self._is_released() or now - released_at >= _LONGEST_S):
             self._gap_ends = now + _GAP * (now - idle_since)
         if self._gap_ends is not None and now >= self._gap_ends:
             self._gap_ends = self._released_at = self._idle_since = None
         yield Wait(_LOOK_EVERY_S)
         return False
+
+    def _is_released(self) -> bool:
+        """Whether ECS may stop the task; it may have to wait for the governor, long after the lease was given up."""
+        return self._manager.status().state in _UNPROTECTED
 
     def end(self) -> None:
         """Hold no longer."""
