@@ -79,7 +79,10 @@ class Consuming:
             yield Wait(self._failed(error))
             return []
         self._receipts.succeeded()
-        return (yield from self._admit(self.custody.take(raws, asked_at=asked_at)))
+        items = self.custody.take(raws, asked_at=asked_at)
+        if items:
+            self._vigil.came()
+        return (yield from self._admit(items))
 
     def _may_receive(self) -> Flow[bool]:
         if (now := steady_now()) >= self._look_at:

@@ -60,6 +60,10 @@ class Vigil:
         yield Wait(_LOOK_EVERY_S)
         return False
 
+    def came(self) -> None:
+        """Messages came: the linger begins when the next ones are waited for."""
+        self._idle_since = None
+
     def end(self) -> None:
         """Hold no longer."""
         hold, self.hold = self.hold, None
