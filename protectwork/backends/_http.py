@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 
 import httpcore
 import httpx
@@ -15,6 +16,8 @@ import httpx
 from protectwork._clock import steady_now
 
 __all__ = ["Exchange", "request"]
+
+import_module("encodings.idna")  # else a socket loads it when it first connects, and a child forked meanwhile hangs
 
 BODY_BYTES = 64 * 1024
 _READ_BYTES = 4 * 1024

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -80,8 +81,7 @@ class EcsBackend:
         self._new_api = partial(EcsApi, endpoint_url=endpoint_url, session=session, now=now)
         self._api: EcsApi | None = None
         self._deadline_s = deadline_s
-        if patched_by_eventlet():
-            _load()  # its loggers are made meanwhile, which takes a lock of logging's: never on a native thread
+        _load_under_eventlet()
 
     def enable(self, minutes: int) -> Answer:
         """Protect the task for ``minutes`` from now.
@@ -176,11 +176,13 @@ class EcsApi:
         self._session = session
         self._line_of = partial(_Line, region=region, endpoint_url=endpoint_url)
         self._bounded = Bounded("ecs-api")
+        _load_under_eventlet()
         self.forget_parent()
         forgets_on_fork(self)
 
     def forget_parent(self) -> None:
         """Begin with no session: locks of the parent's may be taken for ever."""
+        self._pid = os.getpid()
         self._lines: list[_Line] = []
         self._sessions: list[Any] = []
 
@@ -209,6 +211,9 @@ class EcsApi:
             deadline_s: How long it may block in all, in seconds.
             once: What has been sent is not sent again; only what could not be sent is tried a second time.
         """
+        if os.getpid() != self._pid:  # forked in C, past Python's hooks
+            self.forget_parent()
+            self._bounded.forget_parent()
         end_by = steady_now() + deadline_s
         call = _Call(operation=operation, parameters=parameters, once=once, permit=Permit(end_by=end_by, now=self._now))
         in_time = self._bounded.run(partial(self._make, call), by=end_by)
@@ -247,6 +252,12 @@ def _load() -> Any:
         import boto3  # noqa: PLC0415 - it takes half a second, and only this backend needs it
     hush("boto3", "botocore", "urllib3")
     return boto3
+
+
+def _load_under_eventlet() -> None:
+    """Load it now, on the user's thread: its loggers are made meanwhile, which takes a lock of logging's."""
+    if patched_by_eventlet():
+        _load()
 
 
 class _Line:

@@ -121,10 +121,10 @@ def _listed(fleet: Fleet, service: str | None) -> list[str]:
     for _ in range(_MOST_PAGES):
         more = {"nextToken": token} if token else {}
         page = fleet.ask("list_tasks", maxResults=_PAGE, **named, **more)
-        found = page.get("taskArns")
-        if not isinstance(found, list):
+        found = _texts(page, "taskArns")
+        if found is None:
             break
-        arns += (arn for arn in cast("list[object]", found) if isinstance(arn, str))
+        arns += found
         token = page.get("nextToken")
         if not token:
             return list(dict.fromkeys(arns))
@@ -224,6 +224,13 @@ def _entries(reply: _Entry, key: str, *, operation: str) -> list[_Entry]:
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in cast("list[object]", entries)):
         raise unusable(operation, f"it has no {key}")
     return cast("list[_Entry]", entries)
+
+
+def _texts(reply: _Entry, key: str) -> list[str] | None:
+    texts = reply.get(key)
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in cast("list[object]", texts)):
+        return None
+    return cast("list[str]", texts)
 
 
 def _text(entry: _Entry, key: str) -> str | None:

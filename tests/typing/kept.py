@@ -29,8 +29,12 @@ from protectwork import (
     ProtectionManager,
     Settings,
     Status,
+    TaskFailure,
+    TaskProtection,
+    TaskProtections,
     configure,
     get_manager,
+    get_task_protection,
     protect,
     protected,
 )
@@ -297,3 +301,12 @@ def tell_of(manager: ProtectionManager, error: QueueError) -> None:
     manager.subscribe(FatesOfMessages())
     assert_type(manager.tell(JobSkipped()), None)
     assert_type(error.remedy, str | None)
+
+
+def a_fleet(tasks: list[str]) -> None:
+    told = get_task_protection("work", (task for task in tasks), patience=timedelta(seconds=5))
+    assert_type(told, TaskProtections)
+    assert_type(told.protected_tasks, tuple[TaskProtection, ...])
+    assert_type(told.failures, tuple[TaskFailure, ...])
+    assert_type(told.protected_tasks[0].expires_at, datetime | None)
+    assert_type(told.failures[0].task_arn, str | None)

@@ -18,7 +18,6 @@ from protectwork._clock import steady_now
 from protectwork._errors import SettingsError
 from protectwork._types import Answer, Outcome
 from protectwork._waiting import SystemClock
-from protectwork.backends import choose_backend
 from protectwork.backends.agent import AgentBackend, classify
 
 from .raw_endpoint import Behaviour, Endpoint, answering, deaf, reset
@@ -377,54 +376,6 @@ def test_allow_endpoint_names_whole_hosts():
     for entry in ("example.com", "8.8.8.8"):
         with pytest.raises(SettingsError):
             AgentBackend("http://agent.example.com", allow_endpoint=[entry])
-
-
-# --- which backend is chosen
-
-URI = "http://169.254.170.2/api/id"
-
-
-@pytest.mark.parametrize(
-    ("name", "environ", "chosen"),
-    [
-        ("auto", {"ECS_AGENT_URI": URI}, "agent"),
-        ("agent", {"ECS_AGENT_URI": URI}, "agent"),
-        ("auto", {}, "off"),
-        ("auto", {"ECS_AGENT_URI": ""}, "off"),
-        ("off", {"ECS_AGENT_URI": URI}, "off"),
-        ("off", {"ECS_AGENT_URI": "nonsense"}, "off"),
-    ],
-)
-def test_the_backend_follows_the_setting_and_the_environment(name, environ, chosen):
-    backend = choose_backend(name, environ=environ, allow_endpoint=(), clock=SystemClock())
-    assert backend.name == chosen
-
-
-@pytest.mark.parametrize(
-    ("name", "environ", "setting"),
-    [
-        ("agent", {}, "ECS_AGENT_URI"),
-        ("agent", {"ECS_AGENT_URI": ""}, "ECS_AGENT_URI"),
-        ("auto", {"ECS_AGENT_URI": "http://8.8.8.8"}, "ECS_AGENT_URI"),
-        ("telepathy", {"ECS_AGENT_URI": URI}, "backend"),
-    ],
-)
-def test_a_backend_that_cannot_be_had_is_an_error_with_the_setting(name, environ, setting):
-    with pytest.raises(SettingsError) as caught:
-        choose_backend(name, environ=environ, allow_endpoint=(), clock=SystemClock())
-    assert caught.value.setting == setting
-
-
-def test_the_chosen_backend_allows_what_it_was_handed():
-    environ = {"ECS_AGENT_URI": "http://agent.example.com"}
-    clock = SystemClock()
-    assert choose_backend("auto", environ=environ, allow_endpoint=("agent.example.com",), clock=clock).name == "agent"
-
-
-def test_off_answers_that_there_is_nothing_to_protect():
-    backend = choose_backend("off", environ={}, allow_endpoint=(), clock=SystemClock())
-    answers = {backend.enable(5), backend.disable(), backend.get()}
-    assert {answer.outcome for answer in answers} == {Outcome.NOT_A_SERVICE_TASK}
 
 
 # --- what an answer means

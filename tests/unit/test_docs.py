@@ -9,7 +9,7 @@ import pytest
 
 from protectwork._process import reset_manager
 from protectwork._settings import Settings
-from protectwork.testing import FakeAgent
+from protectwork.testing import FakeAgent, FakeEcsApi
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("protectwork", "integrations/protectwork_celery", "integrations/protectwork_sqs")
@@ -34,13 +34,15 @@ def test_the_example_of_the_readme_protects_each_job(monkeypatch: pytest.MonkeyP
 
 
 def test_every_block_of_the_manual_runs(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    names: dict[str, object] = {}
-    with FakeAgent() as agent:
-        monkeypatch.setenv("ECS_AGENT_URI", agent.uri)
+    with FakeEcsApi() as ecs, FakeAgent(ecs.task) as agent:
+        names: dict[str, object] = {"tasks": [ecs.task.arn]}
+        for name, value in (ecs.environ() | agent.environ()).items():
+            monkeypatch.setenv(name, value)
         reset_manager()
         exec(blocks("docs/using.md"), names)
         assert [call.call for call in agent.calls[:2]] == ["get", "enable"]
         assert agent.changes[0].protected
+        assert [entry.task_arn for entry in names["told"].protected_tasks] == [ecs.task.arn]  # type: ignore[attr-defined]
         reset_manager()
     names["test_the_worker_is_protected_while_it_works"](request.getfixturevalue("fake_agent"))  # type: ignore[operator]
 

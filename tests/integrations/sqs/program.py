@@ -10,16 +10,14 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import aiobotocore.session
-import boto3
-from aiobotocore.config import AioConfig
-from botocore.config import Config
 from integrations.celery_worker.journal import BEAT_S, ENDLESS_S, Body
 from protectwork_sqs import (
     AsyncSQSConsumer,
@@ -36,12 +34,10 @@ from protectwork._clock import steady_now
 Shape = Literal["for", "batches", "consumer", "async for", "async batches", "async consumer"]
 
 AWS = {"region_name": "us-east-1", "aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-_ONCE = {"retries": {"total_max_attempts": 1}}  # so that it is ours who tries again
+_ONCE: dict[str, Any] = {"retries": {"total_max_attempts": 1}}  # so that it is ours who tries again
+_making = threading.Lock()  # botocore's session is for one thread at a time
 CHILD = "child"
 """What a forked child is called in the journal."""
-
-_session = boto3.Session()
-_async_session = aiobotocore.session.get_session()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,13 +202,31 @@ class Plan:
 
 
 def client(endpoint: str, **config: Any) -> Any:
-    """A client of boto3."""
-    return _session.client("sqs", endpoint_url=endpoint, **{**AWS, "config": Config(**_ONCE), **config})
+    """A client of boto3. Any thread may make one."""
+    from botocore.config import Config
+
+    given = {"endpoint_url": endpoint, **AWS, "config": Config(**_ONCE), **config}
+    with _making:
+        return _session().client("sqs", **given)
+
+
+@cache
+def _session() -> Any:
+    """The one that has loaded what clients have in common, which takes longer than all the rest."""
+    import boto3  # not at the head: whoever only collects tests has no use for it
+
+    return boto3.Session()
 
 
 def async_client(endpoint: str, **config: Any) -> Any:
-    """One of aiobotocore, for `async with`."""
-    return _async_session.create_client("sqs", endpoint_url=endpoint, **{**AWS, "config": AioConfig(**_ONCE), **config})
+    """One of aiobotocore, for `async with`. Any thread may make one."""
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    session = get_session()  # one for each: it makes its parts when they are asked for, and is for one thread
+    with _making:
+        session.register_component("data_loader", _session()._session.get_component("data_loader"))
+    return session.create_client("sqs", endpoint_url=endpoint, **{**AWS, "config": AioConfig(**_ONCE), **config})
 
 
 def _loop(messages: ProtectedMessages, handler: Handler) -> None:

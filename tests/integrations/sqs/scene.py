@@ -177,13 +177,10 @@ class Scene:
 
     def settled(self, number: int, *, workers: Sequence[Worker] = (), bound_s: float = BOUND_S) -> None:
         """Wait until so many messages were deleted."""
-
-        def deleted() -> int:
-            deletions = self.wire.exchanges("DeleteMessageBatch")
-            return sum(len(deletion.answer.get("Successful") or ()) for deletion in deletions)
-
         self.wire.until(
-            lambda: deleted() >= number, what=lambda: f"{number} messages are deleted{_logs(workers)}", bound_s=bound_s
+            lambda: self.wire.deleted >= number,
+            what=lambda: f"{number} messages are deleted{_logs(workers)}",
+            bound_s=bound_s,
         )
 
     def is_empty(self) -> bool:

