@@ -13,7 +13,7 @@ from protectwork_sqs._bell import Stop
 from protectwork_sqs._custody import Custody, InHand
 from protectwork_sqs._events import MessageLost, MessageReceived, MessageReturned, MessageSettled
 from protectwork_sqs._faults import Receipts
-from protectwork_sqs._flow import Flow, Wait, batches
+from protectwork_sqs._flow import Flow, Wait, batches, rest
 from protectwork_sqs._options import Options
 from protectwork_sqs._queue import Queue, Verdict
 from protectwork_sqs._vigil import Vigil
@@ -76,10 +76,13 @@ class Consuming:
         try:
             raws = yield from self.queue.receive(most)
         except Exception as error:  # noqa: BLE001 - the network's, botocore's: tried again until that makes no sense
-            yield Wait(self._failed(error))
+            yield from rest(self._failed(error), until=lambda: self.stopped)
             return []
         self._receipts.succeeded()
-        return (yield from self._admit(self.custody.take(raws, asked_at=asked_at)))
+        items = self.custody.take(raws, asked_at=asked_at)
+        if items:
+            self._vigil.came()
+        return (yield from self._admit(items))
 
     def _may_receive(self) -> Flow[bool]:
         if (now := steady_now()) >= self._look_at:
@@ -205,7 +208,7 @@ class Consuming:
             if not left:
                 return
             if pause_s is not None:
-                yield Wait(pause_s)
+                yield from rest(pause_s)
         logger.error(
             "%d messages of %s were handled and cannot be deleted, so they will come again; allow sqs:DeleteMessage",
             len(left),

@@ -7,11 +7,13 @@ give back what it has.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["Call", "Flow", "Wait", "batches"]
+from protectwork.adapters import steady_now
+
+__all__ = ["Call", "Flow", "Wait", "batches", "rest"]
 
 _Result = TypeVar("_Result")
 _Item = TypeVar("_Item")
@@ -35,6 +37,13 @@ class Wait:
 
 
 Flow = Generator[Call | Wait, Any, _Result]
+
+
+def rest(seconds: float, *, until: Callable[[], bool] = lambda: False) -> Flow[None]:
+    """Wait so many seconds, whatever rings meanwhile, save when it finds that fact."""
+    ends = steady_now() + seconds
+    while (left_s := ends - steady_now()) > 0 and not until():
+        yield Wait(left_s)
 
 
 def batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

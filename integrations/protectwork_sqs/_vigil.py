@@ -61,6 +61,10 @@ class Vigil:
         yield Wait(_LOOK_EVERY_S)
         return False
 
+    def came(self) -> None:
+        """Messages came: the linger begins when the next ones are waited for."""
+        self._idle_since = None
+
     def _is_released(self) -> bool:
         """Whether ECS may stop the task; it may have to wait for the governor, long after the lease was given up."""
         return self._manager.status().state in _UNPROTECTED
