@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, cast
+from typing import Any
 
 from protectwork_sqs._flow import Call, Flow
 
@@ -66,16 +66,15 @@ class Queue:
     def _batch(self, operation: str, entries: Sequence[Mapping[str, Any]]) -> Flow[list[Verdict]]:
         named = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
         try:
-            reply: Any = yield Call(operation, {"QueueUrl": self.url, "Entries": named})
+            verdicts = _verdicts((yield Call(operation, {"QueueUrl": self.url, "Entries": named})))
         except Exception:  # noqa: BLE001 - of a batch without an answer nothing is known: it is asked again
-            reply = None
-        verdicts = {str(entry.get("Id")): Verdict.DONE for entry in _entries(reply, "Successful")}
-        verdicts |= {str(entry.get("Id")): _failure(entry) for entry in _entries(reply, "Failed")}
+            verdicts = {}
         return [verdicts.get(entry["Id"], Verdict.AGAIN) for entry in named]
 
 
-def _entries(reply: Any, key: str) -> Sequence[Mapping[str, Any]]:
-    return cast("Sequence[Mapping[str, Any]]", reply.get(key) or ()) if reply else ()
+def _verdicts(reply: Any) -> dict[str, Verdict]:
+    done = {str(entry.get("Id")): Verdict.DONE for entry in reply.get("Successful") or ()}
+    return done | {str(entry.get("Id")): _failure(entry) for entry in reply.get("Failed") or ()}
 
 
 def _failure(entry: Mapping[str, Any]) -> Verdict:

@@ -11,6 +11,7 @@ from protectwork_sqs._consuming import Consuming
 from protectwork_sqs._custody import InHand
 from protectwork_sqs._flow import Call, Flow, Wait
 from protectwork_sqs._options import Options
+from protectwork_sqs._queue import Verdict
 
 from protectwork import ProtectionManager
 
@@ -78,3 +79,25 @@ def test_a_bell_does_not_shorten_the_pause_after_a_receipt_that_failed_but_the_w
     assert 0 < pause_s == waited(flow.send(None)) == waited(flow.send(None))
     stop.set()
     assert ended(flow) == []
+
+
+GARBAGE = [None, [], "no", 7, {"Successful": [None]}, {"Failed": 3}, {"Successful": None}, {"Successful": [{}]}]
+
+
+@pytest.mark.parametrize("answer", GARBAGE)
+def test_by_an_answer_that_is_none_nothing_is_known_so_it_is_asked_again(consuming: Consuming, answer: object) -> None:
+    queue = consuming.queue
+    for flow in (queue.delete(["one", "two"]), queue.hide(["one", "two"], [1, 1])):
+        called(flow.send(None))
+        with pytest.raises(StopIteration) as end:
+            flow.send(answer)
+        assert end.value.value == [Verdict.AGAIN, Verdict.AGAIN]
+
+
+def test_an_answer_that_says_both_of_a_message_is_no_deletion(consuming: Consuming) -> None:
+    flow = consuming.queue.delete(["one", "two", "three"])
+    called(flow.send(None))
+    gone = {"Id": "1", "Code": "AWS.SimpleQueueService.MessageNotInflight"}
+    with pytest.raises(StopIteration) as end:
+        flow.send({"Successful": [{"Id": "0"}, {"Id": "2"}], "Failed": [{"Id": "0", "Code": "InternalError"}, gone]})
+    assert end.value.value == [Verdict.AGAIN, Verdict.GONE, Verdict.DONE]
