@@ -123,6 +123,12 @@ class Consuming:
             return []
         return items
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what waits in hand is likely to begin; else the one who receives gives it back, once that is over."""
+        protectable = self.manager.confirmed or self.manager.trouble is None or not self._pauses
+        return protectable and self.manager.admission.is_open
+
     def may_begin(self, item: InHand) -> bool:
         """Whether it may be handled now. What has waited for its turn may be lost or refused by then."""
         if item.is_lost or not self.manager.admission.is_open:

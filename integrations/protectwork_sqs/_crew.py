@@ -147,5 +147,6 @@ class Crew:
             self._open.difference_update(settled)
         for item in settled:
             self._order.end(item)
-        self._start_all()  # the next of a group must not wait for a receipt that is under way
+        if self.consuming.is_open:
+            self._start_all()  # the next of a group must not wait for a receipt that is under way
         self._on_free()
