@@ -273,7 +273,7 @@ class Lease(Outlook):
         if self.demand.oldest >= lost:
             return []
         granted = self.record.granted
-        minutes = round(granted.term_s / 60.0) if granted else 0
+        minutes = round(granted.term_s / self.policy.minute_s) if granted else 0
         return [Tell(event=LeaseRecovered(slack_s=self.sure_until - now, minutes=minutes))]
 
     def _outage(self, now: float, trouble: Answer) -> Action:
@@ -300,7 +300,7 @@ class Lease(Outlook):
             return inf, Call.DISABLE
         if self.demand.others:
             return inf if self.demand.barred else self._wanted_for_others(now), Call.ENABLE
-        governed = -inf if self._farewell else self.record.pace.governor.ready_at(now)
+        governed = -inf if self._farewell else self.record.pace.governor.ready_at(now, minute_s=self.policy.minute_s)
         due = max(-inf if self.retiring else self._release_at, governed, self.record.quiet_until)
         return max(due, self.record.pace.releasing.retry_at), Call.DISABLE
 
@@ -324,12 +324,13 @@ class Lease(Outlook):
         if self._call or now < due:
             return []
         minutes, record = (self.minutes(now) if call is Call.ENABLE else 0), self.record
+        term_s = minutes * self.policy.minute_s
         if call is Call.GET:
             self._asked, number, record = True, record.number, replace(record, asked=True)
         else:
             number = record.number + 1
-            record = _record.entered(record, number=number, now=now, term_s=minutes * 60.0, owner=self.identity.owner)
-        again_at = self.shorter_until(now + minutes * 60.0) if call is Call.ENABLE else inf
+            record = _record.entered(record, number=number, now=now, term_s=term_s, owner=self.identity.owner)
+        again_at = self.shorter_until(now + term_s) if call is Call.ENABLE else inf
         beside = frozenset(write.number for write in self.record.writes)
         self._call = Made(call=call, minutes=minutes, sent_at=now, number=number, again_at=again_at, beside=beside)
         self.record = self._spent(record, call, now)
@@ -341,7 +342,8 @@ class Lease(Outlook):
         match call:
             case Call.DISABLE:
                 self._farewell = False
-                return replace(record, granted=None, pace=replace(pace, governor=pace.governor.released(now)))
+                governor = pace.governor.released(now, minute_s=self.policy.minute_s)
+                return replace(record, granted=None, pace=replace(pace, governor=governor))
             case _:
                 return replace(record, pace=pace)
 
