@@ -52,6 +52,7 @@ class KilledJob:
         task: The name of its task.
         cause: Why that ended.
         ran_s: For how long the job had run.
+        protected_s: For how long of that the task was protected: 0 where ECS had refused, say.
         protected: Whether the task was protected when its end was decided.
         begun_after: Whether the job began after that.
     """
@@ -60,6 +61,7 @@ class KilledJob:
     task: str
     cause: Cause
     ran_s: float
+    protected_s: float
     protected: bool
     begun_after: bool
 
@@ -155,11 +157,13 @@ def _is_killed(run: Run, tasks: Mapping[str, TaskFacts]) -> bool:
 
 def _killed(run: Run, task: TaskFacts) -> KilledJob:
     chosen_at = task.ended if task.chosen_at is None else task.chosen_at
+    ran = Span(start=run.began, end=max(task.ended or run.began, run.began))
     return KilledJob(
         job=run.job,
         task=task.name,
         cause=task.cause or Cause.EXIT,
-        ran_s=max((task.ended or run.began) - run.began, 0.0),
+        ran_s=length([ran]),
+        protected_s=overlap(task.protection, [ran]),
         protected=task.was_protected,
         begun_after=chosen_at is not None and run.began > chosen_at,
     )

@@ -61,12 +61,18 @@ def test_a_job_without_an_end_runs_while_its_task_does():
 
 
 def test_a_job_without_an_end_was_killed_when_its_task_has_ended():
-    told = report(run(30), run(45), tasks=(ended(Cause.SCALE_IN),))
+    told = report(run(30), run(45), tasks=(ended(Cause.SCALE_IN, protection=(Span(start=25, end=33),)),))
 
     killed = KilledJob(
-        job="job at 30", task="worker-1", cause=Cause.SCALE_IN, ran_s=20, protected=False, begun_after=False
+        job="job at 30",
+        task="worker-1",
+        cause=Cause.SCALE_IN,
+        ran_s=20,
+        protected_s=3,
+        protected=False,
+        begun_after=False,
     )
-    assert told.killed == (killed, replace(killed, job="job at 45", ran_s=5, begun_after=True))
+    assert told.killed == (killed, replace(killed, job="job at 45", ran_s=5, protected_s=0, begun_after=True))
     assert (told.in_flight, told.killed_though_protected) == (0, ())
 
 
