@@ -337,7 +337,10 @@ class Book:
         if not self.state.joined:
             mine = replace(mine, settled_sure=-inf)
         for _ in range(_MOST_TRIES):
-            record = merged(self._read(), mine, owner=self.state.owner, now=self._now(), held=held)
+            shortest_s = self.lease.policy.minute_s
+            record = merged(
+                self._read(), mine, owner=self.state.owner, now=self._now(), held=held, shortest_s=shortest_s
+            )
             if self._adopt(self._attempt(record)):
                 return
 

@@ -292,7 +292,7 @@ class Lease(Outlook):
         if self.demand.oldest >= lost:
             return []
         granted = self.record.granted
-        minutes = round(granted.term_s / 60.0) if granted else 0
+        minutes = round(granted.term_s / self.policy.minute_s) if granted else 0
         return [Tell(event=LeaseRecovered(slack_s=self.sure_until - now, minutes=minutes))]
 
     def _outage(self, now: float, trouble: Answer) -> Action:
@@ -319,7 +319,7 @@ class Lease(Outlook):
             return -inf if self._probing and self.identity.releases else inf, Call.DISABLE
         if self.demand.others:
             return inf if self.demand.barred else self._wanted_for_others(now), Call.ENABLE
-        governed = -inf if self._farewell else self.record.pace.governor.ready_at(now)
+        governed = -inf if self._farewell else self.record.pace.governor.ready_at(now, minute_s=self.policy.minute_s)
         due = max(self._leaves_at, governed, self.record.quiet_until)
         return max(due, self.record.pace.releasing.retry_at), Call.DISABLE
 
@@ -343,12 +343,13 @@ class Lease(Outlook):
         if self._call or now < due:
             return []
         minutes, record = (self.minutes(now) if call is Call.ENABLE else 0), self.record
+        term_s = minutes * self.policy.minute_s
         if call is Call.GET:
             self._asked, number, record = True, record.number, replace(record, asked=True)
         else:
             number = record.number + 1
-            record = _record.entered(record, number=number, now=now, term_s=minutes * 60.0, owner=self.identity.owner)
-        again_at = self.shorter_until(now + minutes * 60.0) if call is Call.ENABLE else inf
+            record = _record.entered(record, number=number, now=now, term_s=term_s, owner=self.identity.owner)
+        again_at = self.shorter_until(now + term_s) if call is Call.ENABLE else inf
         beside = frozenset(write.number for write in self.record.writes)
         self._call = Made(call=call, minutes=minutes, sent_at=now, number=number, again_at=again_at, beside=beside)
         self.record = self._spent(record, call, now)
@@ -363,7 +364,8 @@ class Lease(Outlook):
                 return replace(record, granted=None, pace=pace)
             case Call.DISABLE:
                 self._farewell = False
-                return replace(record, granted=None, pace=replace(pace, governor=pace.governor.released(now)))
+                governor = pace.governor.released(now, minute_s=self.policy.minute_s)
+                return replace(record, granted=None, pace=replace(pace, governor=governor))
             case _:
                 return replace(record, pace=pace)
 

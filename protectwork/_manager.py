@@ -18,6 +18,7 @@ from protectwork._hold import Hold
 from protectwork._keeper import Keeper
 from protectwork._ledger import LoneState, TaskState, open_state
 from protectwork._observers import LoggingObserver, Observers, logger
+from protectwork._policy_time import time_scale
 from protectwork._retiring import Retiring
 from protectwork._settings import OnUnprotected, Settings, seconds
 from protectwork._steps import Policy
@@ -70,17 +71,13 @@ class ProtectionManager:
         self._backend = backend
         self._observers = Observers(LoggingObserver())
         self._raises = self.settings.on_unprotected == "raise"
-        scope = str(getattr(self._backend, "scope", ""))
+        scope, off = str(getattr(self._backend, "scope", "")), isinstance(self._backend, NullBackend)
         self._keeper = Keeper(
             self._backend,
-            policy=Policy(
-                lease_s=self.settings.lease_s,
-                linger_s=self.settings.linger_s,
-                acquire_timeout_s=self.settings.acquire_timeout_s,
-            ),
+            policy=_policy(self.settings, 1.0 if off else time_scale(os.environ)),
             clock=clock,
             random=random,
-            off=isinstance(self._backend, NullBackend),
+            off=off,
             tell=self._observers.tell,
             open_state=partial(_open_state, self.settings.state_dir, scope),
             scope=scope,
@@ -260,6 +257,16 @@ class ProtectionManager:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _policy(settings: Settings, scale: float) -> Policy:
+    """The settings as the machine takes them, in a lab's policy time if this is one."""
+    return Policy(
+        lease_s=settings.lease_s / scale,
+        linger_s=settings.linger_s / scale,
+        acquire_timeout_s=settings.acquire_timeout_s,
+        minute_s=60.0 / scale,
+    )
 
 
 def _open_state(state_dir: str | os.PathLike[str] | None, scope: str) -> TaskState:

@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any, Literal, cast
 
 from protectwork._errors import SettingsError
+from protectwork._policy_time import LAB_PREFIX
 from protectwork._types import Seconds
 from protectwork.backends._endpoint import parse_allowed
 
@@ -149,7 +150,8 @@ def seconds(setting: str, value: object, *, low_s: float, high_s: float) -> floa
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Say of each ``PROTECTWORK_`` variable that is no setting that it is none, and which one may be meant."""
     known = {_variable(name) for name in _RULES}
-    return tuple(_unknown(name) for name in sorted(environ) if name.startswith(_PREFIX) and name not in known)
+    ours = (name for name in sorted(environ) if name.startswith(_PREFIX) and not name.startswith(LAB_PREFIX))
+    return tuple(_unknown(name) for name in ours if name not in known)
 
 
 def origins(environ: Mapping[str, str], *, arguments: Collection[str] = ()) -> dict[str, Origin]:

@@ -50,11 +50,12 @@ class Call(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the user chose, in seconds."""
+    """What the user chose, in seconds; and how long a minute of protection lasts, which is 60 s but in a lab."""
 
     lease_s: float = 7200.0
     linger_s: float = 30.0
     acquire_timeout_s: float = 15.0
+    minute_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,8 +53,19 @@ def test_no_package_is_named_integrations(tmp_path):
     assert ask(code, cwd=tmp_path) == 0
 
 
-@each_that_needs_nothing
-def test_every_public_name_is_there_and_the_list_is_sorted(tmp_path, package):
-    code = f"import json, {package} as p; print(json.dumps([p.__all__, [n for n in p.__all__ if not hasattr(p, n)]]))"
-    names, missing = ask(code, cwd=tmp_path)
-    assert (missing, names) == ([], sorted(names))
+@pytest.mark.parametrize("module", ["protectwork", "protectwork.testing", "protectwork.lab", "protectwork_sqs"])
+def test_every_public_name_is_there_and_the_list_is_sorted(tmp_path, module):
+    code = (
+        f"import json, {module} as p; print(json.dumps([p.__all__, [n for n in p.__all__ if not hasattr(p, n)],"
+        " hasattr(p, 'no_such_name')]))"
+    )
+    names, missing, stranger = ask(code, cwd=tmp_path)
+    assert (missing, stranger, names) == ([], False, sorted(names))
+
+
+def test_the_journal_of_a_lab_loads_no_lab(tmp_path):
+    code = (
+        "import json, sys; from protectwork.lab import journal;"
+        " print(json.dumps([n for n in sys.modules if n.startswith(('protectwork.testing', 'protectwork.lab._'))]))"
+    )
+    assert ask(code, cwd=tmp_path) == []

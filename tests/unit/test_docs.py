@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,20 @@ def test_every_block_of_the_manual_runs(monkeypatch: pytest.MonkeyPatch, request
     names["test_the_worker_is_protected_while_it_works"](request.getfixturevalue("fake_agent"))  # type: ignore[operator]
 
 
+def test_the_service_of_the_lab_loses_no_job(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker, *others = BLOCK.findall((ROOT / "docs/lab.md").read_text())
+    (tmp_path / "worker.py").write_text(worker)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec("\n".join(others), names)
+    report = names["report"]
+    assert [(one.completed is not None) for one in report.deployments] == [True, True]
+    assert report.finished
+    assert re.fullmatch(r"\d+ jobs finished, 0 were killed in flight; \d+ calls\n", capsys.readouterr().out)
+
+
 def test_the_manual_knows_every_setting_and_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs/using.md").read_text(), re.MULTILINE)
     table = {name: default.strip() for name, default in rows if name.islower()}
@@ -59,7 +74,9 @@ def test_the_manual_knows_every_setting_and_its_default() -> None:
     assert table["on_unprotected"] == f"`{defaults.on_unprotected}`"
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/using.md", "docs/celery.md", "docs/sqs.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", "docs/using.md", "docs/celery.md", "docs/sqs.md", "docs/lab.md"]
+)
 def test_every_link_and_every_room_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
