@@ -40,10 +40,11 @@ class Run:
         self._over = False
 
     def __enter__(self) -> Self:
+        if not self._watch.start():
+            raise RuntimeError("no thread can be started that extends the visibility of messages")
         self._runs[self] = None
         self._stop.rings(self._driver.bell)
         self._signals.enter_context(stops_on_sigterm(self._stop.set))
-        self._watch.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
