@@ -16,6 +16,7 @@ from protectwork._errors import (
     UnprotectedError,
 )
 from protectwork._events import (
+    AdapterEvent,
     AdmissionClosed,
     AdmissionOpened,
     CallFinished,
@@ -48,6 +49,7 @@ from protectwork._types import (
 )
 
 __all__ = [
+    "AdapterEvent",
     "AdmissionClosed",
     "AdmissionOpened",
     "Answer",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from protectwork._errors import SettingsError
 from protectwork._events import AdmissionClosed, AdmissionOpened, Event
+from protectwork._forks import forgets_on_fork
 
 __all__ = ["Admission"]
 
@@ -19,8 +20,13 @@ class Admission:
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
-        self._lock = RLock()  # guards _reasons
         self._reasons: tuple[str, ...] = ()
+        self.forget_parent()
+        forgets_on_fork(self)
+
+    def forget_parent(self) -> None:
+        """Some thread of the parent may have been at it; its reasons stay."""
+        self._lock = RLock()  # guards _reasons
 
     @property
     def is_open(self) -> bool:

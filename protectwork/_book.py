@@ -21,6 +21,7 @@ from protectwork._ledger import Head, LoneState, StateError, TaskState, in_fligh
 from protectwork._merge import merged
 from protectwork._record import Record
 from protectwork._record_text import decoded, encoded
+from protectwork._standing import Standing
 from protectwork._steps import Action, Answered, Call, Demand, Died, Identity, Input, Policy, Random, Send, Tick
 
 __all__ = ["Book"]
@@ -181,13 +182,29 @@ class Book:
         told = (text for owner, text in self.state.living().items() if owner != self.state.owner)
         return sum(in_flight_of(text) for text in told)
 
+    def stand(self, change: Callable[[Standing], Standing | None]) -> bool:
+        """Change what is known of the task's place in its service.
+
+        Returns:
+            Whether it is changed: not if `change` gives None, nothing is open, or others were always first.
+        """
+        for _ in range(_MOST_TRIES if self._opened else 0):
+            record = self._read()
+            standing = change(record.standing)
+            if standing is None:
+                return False
+            if self._adopt(self._attempt(replace(record, standing=standing))):
+                return True
+        return False
+
     def close(self) -> None:
         """Have no part in the state any more; nothing is in flight."""
         spent = False
         try:
             record = self._read() if self._opened else Record()
-            settled = not record.writes and (record.maybe_until <= self._now() or not record.number)
-            spent = settled and not self._in_memory
+            now = self._now()
+            settled = not record.writes and (record.maybe_until <= now or not record.number)
+            spent = settled and not self._in_memory and record.standing.asks_at <= now
         finally:
             self.state.close(spent=spent)
 
@@ -320,7 +337,10 @@ class Book:
         if not self.state.joined:
             mine = replace(mine, settled_sure=-inf)
         for _ in range(_MOST_TRIES):
-            record = merged(self._read(), mine, owner=self.state.owner, now=self._now(), held=held)
+            shortest_s = self.lease.policy.minute_s
+            record = merged(
+                self._read(), mine, owner=self.state.owner, now=self._now(), held=held, shortest_s=shortest_s
+            )
             if self._adopt(self._attempt(record)):
                 return
 

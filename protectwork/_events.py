@@ -8,6 +8,7 @@ from typing import Protocol
 from protectwork._types import Answer
 
 __all__ = [
+    "AdapterEvent",
     "AdmissionClosed",
     "AdmissionOpened",
     "CallFinished",
@@ -136,6 +137,12 @@ class SharedStateUnavailable:
     releases: bool = True
 
 
+class AdapterEvent:
+    """The base of what adapters tell of their own business, of messages for example: see `ProtectionManager.tell`."""
+
+    __slots__ = ()
+
+
 Event = (
     LeaseConfirmed
     | LeaseRenewed
@@ -149,6 +156,7 @@ Event = (
     | AdmissionClosed
     | AdmissionOpened
     | SharedStateUnavailable
+    | AdapterEvent
 )
 
 

@@ -8,7 +8,7 @@ from math import inf
 __all__ = ["MOST_RELEASES", "Governor"]
 
 MOST_RELEASES = 3.0
-_EVERY_S = 300.0
+_EVERY_MIN = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +29,16 @@ class Governor:
         """Work came in between: the next release is another one."""
         return replace(self, paid=False)
 
-    def ready_at(self, now: float) -> float:
-        """When the next release may be sent."""
-        missing = 0.0 if self.paid else 1.0 - self._count(now)
-        return now if missing <= 0 else now + missing * _EVERY_S
+    def ready_at(self, now: float, *, minute_s: float = 60.0) -> float:
+        """When the next release may be sent, where a minute of policy lasts so long."""
+        missing = 0.0 if self.paid else 1.0 - self._count(now, minute_s)
+        return now if missing <= 0 else now + missing * _EVERY_MIN * minute_s
 
-    def released(self, now: float) -> Governor:
+    def released(self, now: float, *, minute_s: float = 60.0) -> Governor:
         """A release is being sent."""
         if self.paid:
             return self
-        return Governor(tokens=max(self._count(now) - 1.0, 0.0), counted_at=now, paid=True)
+        return Governor(tokens=max(self._count(now, minute_s) - 1.0, 0.0), counted_at=now, paid=True)
 
-    def _count(self, now: float) -> float:
-        return min(self.tokens + max(now - self.counted_at, 0.0) / _EVERY_S, MOST_RELEASES)
+    def _count(self, now: float, minute_s: float) -> float:
+        return min(self.tokens + max(now - self.counted_at, 0.0) / (_EVERY_MIN * minute_s), MOST_RELEASES)

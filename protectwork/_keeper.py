@@ -27,7 +27,9 @@ from protectwork._ledger import Entry, Ledger, Notice, TaskState
 from protectwork._native import NativeAlarm, start_thread
 from protectwork._observers import Once
 from protectwork._pump import pump
-from protectwork._steps import Answered, HoldBegan, Policy, Random, Retire, Send, Start, Tell
+from protectwork._retirement import Sight
+from protectwork._standing import Standing
+from protectwork._steps import Answered, HoldBegan, Linger, Policy, Random, Retire, Send, Start, Tell
 from protectwork._types import Answer, Outcome
 from protectwork._verdict import LINGER_SPREAD
 from protectwork._waiting import Waiter, Waiters
@@ -55,6 +57,7 @@ class Keeper:
         wakes_at: When the keeper will look again by itself; -inf while it is awake or need not be woken.
         dropped: The holds left by finalisers, which may not take the lock; swept by whoever has it next.
         linger_reach_s: How soon after the last hold the keeper has to look at the latest.
+        on_news: Called when the thread starts, and when there may be something else in `sight`; must not block.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class Keeper:
         self.backend = backend
         self.clock = clock
         self.now = clock.now
-        self.linger_reach_s = policy.linger_s * LINGER_SPREAD[1]
+        self._linger_reach_s = self.linger_reach_s = policy.linger_s * LINGER_SPREAD[1]
         # Who looks at least that often need not be rung by every short job that ends.
         self._longest_wait_s = min(max(self.linger_reach_s, _OFTEN_ENOUGH_S), _LONGEST_WAIT_S)
         self._new_book = partial(Book, policy, random, now=clock.now, off=off, vigilant=vigilant)
@@ -81,6 +84,7 @@ class Keeper:
         self.book = self._new_book()
         self._entering: TaskState | None = None  # opened, and not yet the book's
         self._tell = tell
+        self.on_news: Callable[[], None] | None = None
         self._once = Once()
         self.once = self._once.log
         self.closed = False
@@ -103,6 +107,7 @@ class Keeper:
         self.wakes_at = -inf
         self._pid = os.getpid()
         self._alarm = self.clock.alarm()
+        self._news: tuple[Standing, Answer | None] | None = None
         self._waiters, self._idle_waiters = Waiters(), Waiters()
         self.dropped: deque[Entry] = deque()
         self._running = False
@@ -155,7 +160,7 @@ class Keeper:
     def trouble(self) -> Answer | None:
         """Why the task could not be protected the last time; None once it could."""
         with self.lock:
-            return self.lease.trouble
+            return None if self.lease.off else self.lease.trouble
 
     def unprotected_because(self) -> Answer | None:
         """Why work must not start that insists on protection; None when it may."""
@@ -228,6 +233,29 @@ class Keeper:
             self._alarm.ring()
             return True
 
+    def linger(self, *, wanted: bool) -> None:
+        """Keep the lease for a while after the work, or not."""
+        with self.lock:
+            if self.lease.lingers != wanted:
+                self.lease.step(self.now(), Linger(wanted=wanted))
+                self.linger_reach_s = self._linger_reach_s if wanted and not self.lease.retiring else -inf
+                self._alarm.ring()
+
+    def sight(self) -> Sight:
+        """What there is to be seen here of whether the task is to go."""
+        with self.lock:
+            trouble = self.lease.trouble
+            return Sight(
+                busy_at=self.now() if self.holds else self.ledger.idle_since,
+                refused=trouble.reason or "" if trouble and trouble.outcome is Outcome.REFUSED else None,
+                standing=self.lease.standing,
+            )
+
+    def stand(self, change: Callable[[Standing], Standing | None]) -> bool:
+        """Change what all processes know of the task's place in its service; see `Book.stand`."""
+        with self.lock:
+            return self.book.stand(change)
+
     def is_idle(self) -> bool:
         """Whether nothing is in flight, and nothing of the lease is left to end."""
         with self.lock:
@@ -265,6 +293,8 @@ class Keeper:
             pump.start()
         except RuntimeError:  # a limit, or the interpreter's exit: the work comes first, and the next hold tries again
             self._running = False
+        if self.on_news:
+            self.on_news()
         return self._running
 
     def _run(self) -> None:
@@ -378,6 +408,9 @@ class Keeper:
             self._waiters.fire()
         if self.is_idle():
             self._idle_waiters.fire()
+        if self.on_news and (news := (self.lease.standing, self.lease.trouble)) != self._news:
+            self._news = news
+            self.on_news()
 
     def _post(self, now: float) -> None:
         """Tell the other processes of the task, for people, what is in flight here; once a second at most."""

@@ -36,8 +36,10 @@ from protectwork._steps import (
     HoldBegan,
     Identity,
     Input,
+    Linger,
     Made,
     Policy,
+    Probe,
     Random,
     Retire,
     Send,
@@ -79,6 +81,8 @@ class Lease(Outlook):
     ) -> None:
         super().__init__(policy, identity=identity or Identity(), record=record or Record(), off=off)
         self.retiring = False
+        self.lingers = True
+        self._probing = False
         self.last_outcome: Outcome | None = None
         self.calls = 0
         self._random = random
@@ -144,7 +148,7 @@ class Lease(Outlook):
             return False
         self.demand = demand
         self._idle(now)
-        return self.retiring or now >= self._release_at
+        return now >= self._leaves_at
 
     def owes(self, now: float) -> bool:
         """Whether a call is under way or still to be made by this process."""
@@ -158,6 +162,11 @@ class Lease(Outlook):
         """Until when the call that was entered may still be sent: later, others no longer reckon with it."""
         return self._call.sent_at + SEND_WITHIN_S if self._call else -inf
 
+    @property
+    def _leaves_at(self) -> float:
+        """Until when the lease is kept after the work."""
+        return self._release_at if self.lingers and not self.retiring else -inf
+
     def _loss_ahead(self) -> bool:
         return self._lost_at != self.sure_until and self.demand.oldest < self.sure_until
 
@@ -168,7 +177,7 @@ class Lease(Outlook):
         if self.demand.in_flight:
             waits = not self.demand.gated or (not self.sure(now) and self.record.pace.call_ends > now)
             return now + (min(SOON_S[0] * 2.0 ** min(self._looks, 10), SOON_S[1]) if waits else WATCH_S)
-        leaves_at = max(self._release_at, now) if self.demand.gated else inf
+        leaves_at = max(self._leaves_at, now) if self.demand.gated else inf
         return min(now + WATCH_S if self.identity.vigilant or self.watching(now) else inf, leaves_at)
 
     # -- what happens to it
@@ -191,12 +200,22 @@ class Lease(Outlook):
             case Died(owners=owners):
                 for owner in sorted(owners):
                     self.record = _record.died(self.record, owner, now)
+            case _:
+                self._resolve(event, now)
+        return []
+
+    def _resolve(self, event: Start | Retire | Linger | Probe, now: float) -> None:
+        """Take note of what this process has a mind to."""
+        match event:
             case Start():
                 self._get_at = min(self._get_at, now + self._random.uniform(*START_SPREAD_S))
             case Retire():
                 self._farewell = self._farewell or not self.retiring
                 self.retiring = True
-        return []
+            case Linger(wanted=wanted):
+                self.lingers = wanted
+            case Probe():
+                self._probing, self._get_at = True, now
 
     def _see(self, now: float, demand: Demand) -> None:
         self.demand = demand
@@ -273,7 +292,7 @@ class Lease(Outlook):
         if self.demand.oldest >= lost:
             return []
         granted = self.record.granted
-        minutes = round(granted.term_s / 60.0) if granted else 0
+        minutes = round(granted.term_s / self.policy.minute_s) if granted else 0
         return [Tell(event=LeaseRecovered(slack_s=self.sure_until - now, minutes=minutes))]
 
     def _outage(self, now: float, trouble: Answer) -> Action:
@@ -297,11 +316,11 @@ class Lease(Outlook):
         if self.unknown:
             return max(self._get_at, self.record.pace.asking.retry_at), Call.GET
         if self.record.maybe_until <= now or not self.identity.releases:
-            return inf, Call.DISABLE
+            return -inf if self._probing and self.identity.releases else inf, Call.DISABLE
         if self.demand.others:
             return inf if self.demand.barred else self._wanted_for_others(now), Call.ENABLE
-        governed = -inf if self._farewell else self.record.pace.governor.ready_at(now)
-        due = max(-inf if self.retiring else self._release_at, governed, self.record.quiet_until)
+        governed = -inf if self._farewell else self.record.pace.governor.ready_at(now, minute_s=self.policy.minute_s)
+        due = max(self._leaves_at, governed, self.record.quiet_until)
         return max(due, self.record.pace.releasing.retry_at), Call.DISABLE
 
     def _wanted_for_work(self, now: float) -> tuple[float, Call]:
@@ -324,12 +343,13 @@ class Lease(Outlook):
         if self._call or now < due:
             return []
         minutes, record = (self.minutes(now) if call is Call.ENABLE else 0), self.record
+        term_s = minutes * self.policy.minute_s
         if call is Call.GET:
             self._asked, number, record = True, record.number, replace(record, asked=True)
         else:
             number = record.number + 1
-            record = _record.entered(record, number=number, now=now, term_s=minutes * 60.0, owner=self.identity.owner)
-        again_at = self.shorter_until(now + minutes * 60.0) if call is Call.ENABLE else inf
+            record = _record.entered(record, number=number, now=now, term_s=term_s, owner=self.identity.owner)
+        again_at = self.shorter_until(now + term_s) if call is Call.ENABLE else inf
         beside = frozenset(write.number for write in self.record.writes)
         self._call = Made(call=call, minutes=minutes, sent_at=now, number=number, again_at=again_at, beside=beside)
         self.record = self._spent(record, call, now)
@@ -339,9 +359,13 @@ class Lease(Outlook):
     def _spent(self, record: Record, call: Call, now: float) -> Record:
         pace = record.pace.called(now, self.identity.owner)
         match call:
+            case Call.DISABLE if self._probing and self.record.maybe_until <= now:
+                self._probing = False
+                return replace(record, granted=None, pace=pace)
             case Call.DISABLE:
                 self._farewell = False
-                return replace(record, granted=None, pace=replace(pace, governor=pace.governor.released(now)))
+                governor = pace.governor.released(now, minute_s=self.policy.minute_s)
+                return replace(record, granted=None, pace=replace(pace, governor=governor))
             case _:
                 return replace(record, pace=pace)
 

@@ -13,11 +13,13 @@ from protectwork._admission import Admission
 from protectwork._backend import Backend
 from protectwork._clock import Clock, steady_now
 from protectwork._decorator import Decorable, protect_function
-from protectwork._events import Observer
+from protectwork._events import AdapterEvent, Observer
 from protectwork._hold import Hold
 from protectwork._keeper import Keeper
 from protectwork._ledger import LoneState, TaskState, open_state
 from protectwork._observers import LoggingObserver, Observers, logger
+from protectwork._policy_time import time_scale
+from protectwork._retiring import Retiring
 from protectwork._settings import OnUnprotected, Settings, seconds
 from protectwork._steps import Policy
 from protectwork._terms import Terms, check_observer, check_on_lost, check_parts, clean_label, duration_s, insists
@@ -61,6 +63,7 @@ class ProtectionManager:
         check_parts(backend=backend, settings=settings, clock=clock, random=random)
         self.settings = settings or Settings.from_env(os.environ)
         clock = SystemClock() if clock is None else clock
+        random = Random() if random is None else random  # noqa: S311 - jitter
         if backend is None:
             backend = backend_for(self.settings, os.environ, clock)
             if warning := agent_missing(backend, self.settings, os.environ):
@@ -68,23 +71,28 @@ class ProtectionManager:
         self._backend = backend
         self._observers = Observers(LoggingObserver())
         self._raises = self.settings.on_unprotected == "raise"
-        scope = str(getattr(self._backend, "scope", ""))
+        scope, off = str(getattr(self._backend, "scope", "")), isinstance(self._backend, NullBackend)
         self._keeper = Keeper(
             self._backend,
-            policy=Policy(
-                lease_s=self.settings.lease_s,
-                linger_s=self.settings.linger_s,
-                acquire_timeout_s=self.settings.acquire_timeout_s,
-            ),
+            policy=_policy(self.settings, 1.0 if off else time_scale(os.environ)),
             clock=clock,
-            random=Random() if random is None else random,  # noqa: S311 - jitter
-            off=isinstance(self._backend, NullBackend),
+            random=random,
+            off=off,
             tell=self._observers.tell,
             open_state=partial(_open_state, self.settings.state_dir, scope),
             scope=scope,
             vigilant=vigilant,
         )
         self.admission = Admission(self._observers.tell)
+        self._retiring = None if vigilant else self._made_to_retire(clock, random)
+
+    def _made_to_retire(self, clock: Clock, random: Random) -> Retiring | None:
+        if not self.settings.retire_when_superseded or isinstance(self._backend, NullBackend):
+            return None
+        allow_endpoint = self.settings.allow_endpoint
+        retiring = Retiring(self._keeper, self.admission, clock=clock, random=random, allow_endpoint=allow_endpoint)
+        self._keeper.on_news = retiring.ring
+        return retiring
 
     def protect(
         self,
@@ -204,6 +212,10 @@ class ProtectionManager:
         check_observer(observer)
         return self._observers.add(observer)
 
+    def tell(self, event: AdapterEvent) -> None:
+        """Tell every observer of something that is an adapter's own business; it is not logged. Never blocks."""
+        self._observers.tell(event)
+
     def drain(self, timeout: Seconds | None = None) -> bool:
         """Close admission, wait until nothing is in flight, release. Admission stays closed.
 
@@ -237,12 +249,24 @@ class ProtectionManager:
         if in_flight and not self._keeper.closed:
             logger.warning("closed with %d in flight: the lease is not renewed any more", in_flight)
         self._keeper.close()
+        if self._retiring:
+            self._retiring.end()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _policy(settings: Settings, scale: float) -> Policy:
+    """The settings as the machine takes them, in a lab's policy time if this is one."""
+    return Policy(
+        lease_s=settings.lease_s / scale,
+        linger_s=settings.linger_s / scale,
+        acquire_timeout_s=settings.acquire_timeout_s,
+        minute_s=60.0 / scale,
+    )
 
 
 def _open_state(state_dir: str | os.PathLike[str] | None, scope: str) -> TaskState:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 
 from protectwork._events import (
+    AdapterEvent,
     AdmissionClosed,
     AdmissionOpened,
     CallFinished,
@@ -177,12 +178,16 @@ class _Subscriber(Mailbox):
 
 
 class Observers:
-    """Who hears of the events of one manager. Safe in any thread."""
+    """Who hears of the events of one manager. Safe in any thread.
 
-    def __init__(self, *first: Observer) -> None:
+    Args:
+        log: Hears of all that the manager does, and of nothing that adapters tell, which may be much.
+    """
+
+    def __init__(self, log: Observer) -> None:
         self._subscribers: dict[int, _Subscriber] = {}  # by identity; changed by single, atomic operations
-        for observer in first:
-            self.add(observer)
+        self._log = log
+        self.add(log)
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Deliver to `observer` from now on, until the returned function is called; twice is once."""
@@ -197,7 +202,8 @@ class Observers:
     def tell(self, event: Event) -> None:
         """Deliver `event` to everyone. Never blocks and never raises."""
         for subscriber in list(self._subscribers.values()):
-            subscriber.tell(event)
+            if subscriber.observer is not self._log or not isinstance(event, AdapterEvent):
+                subscriber.tell(event)
 
 
 class Once:
@@ -271,6 +277,8 @@ def _line(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911 - a table, on
             return logging.INFO, "admission open"
         case SharedStateUnavailable():
             return logging.WARNING, f"{_unshared(event)}: {event.reason}"
+        case AdapterEvent():
+            return logging.DEBUG, repr(event)
 
 
 def _unshared(event: SharedStateUnavailable) -> str:

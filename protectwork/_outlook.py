@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import ceil, inf
 
 from protectwork._backoff import Backoff
-from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, Record
+from protectwork._record import DRIFT_S, LANDING_S, Record
+from protectwork._standing import Standing
 from protectwork._steps import Demand, Identity, Policy
 from protectwork._types import Answer
 
 __all__ = ["Outlook"]
 
-SHORTEST_MIN, LONGEST_MIN = 1, int(LONGEST_S // 60)  # minutes that ECS accepts (contract §4)
+SHORTEST_MIN, LONGEST_MIN = 1, 2880  # minutes that ECS accepts (contract §4)
 HEADROOM = 0.25  # of the lease, beside declared work: equal jobs that follow each other share a lease (see `minutes`)
 
 
@@ -76,6 +77,11 @@ class Outlook:
         return self.record.unknown or self.stranger
 
     @property
+    def standing(self) -> Standing:
+        """The place of the task in its service, as far as the record is about this task."""
+        return Standing() if self.stranger else self.record.standing
+
+    @property
     def linger_s(self) -> float:
         """The linger, in seconds, as throttling has stretched it."""
         return max(self.policy.linger_s, self.record.pace.linger_s)
@@ -87,7 +93,9 @@ class Outlook:
         ECS grants not for less than the headroom: else each of many equal jobs would ask for itself.
         """
         headroom_s = HEADROOM * self.policy.lease_s
-        most = until + headroom_s > now + LONGEST_S
+        longest_s = LONGEST_MIN * self.policy.minute_s
+        until = min(until, now + longest_s)  # in a lab's policy time work may well be declared longer than that
+        most = until + headroom_s > now + longest_s
         granted = self.record.granted
         asked_until = granted.asked_until if granted and self.sure(now) else -inf  # not of a lease that is over
         return until - (headroom_s if most else 0.0) > max(self.covered_until, asked_until)
@@ -100,7 +108,7 @@ class Outlook:
         """
         declared = self.demand.work_until - now
         wanted_s = max(self.policy.lease_s, declared + HEADROOM * self.policy.lease_s, self.record.left_s(now))
-        return min(max(ceil(wanted_s / 60.0 - 1e-6), SHORTEST_MIN), LONGEST_MIN)
+        return min(max(ceil(wanted_s / self.policy.minute_s - 1e-6), SHORTEST_MIN), LONGEST_MIN)
 
     def shorter_until(self, end: float) -> float:
         """When the last open enable that ends well before `end` has landed; inf without one.
@@ -108,5 +116,5 @@ class Outlook:
         Two equal ones differ by a landing and the rounding to minutes.
         """
         writes = (write for write in self.record.writes if write.is_enable)
-        shorter = (write for write in writes if end - (write.sent_at + write.term_s) > LANDING_S + 60.0)
+        shorter = (write for write in writes if end - (write.sent_at + write.term_s) > LANDING_S + self.policy.minute_s)
         return max((inf if write.lands_by is None else write.lands_by for write in shorter), default=inf)

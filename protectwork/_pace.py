@@ -57,10 +57,10 @@ class Pace:
         """The call of `caller` is over: it was answered, or `caller` died. Nothing, if another calls by now."""
         return replace(self, caller="", call_ends=-inf) if self.caller == caller else self
 
-    def stretched(self, outcome: Outcome, linger_s: float) -> Pace:
+    def stretched(self, outcome: Outcome, linger_s: float, *, most_s: float = LINGER_MOST_S) -> Pace:
         """Throttling doubles the linger, success shrinks it: a crowded account gets fewer calls from everyone."""
         if outcome is Outcome.THROTTLED:
-            return replace(self, linger_s=min(max(self.linger_s, linger_s, 1.0) * 2, LINGER_MOST_S))
+            return replace(self, linger_s=min(max(self.linger_s, linger_s, 1.0) * 2, most_s))
         if outcome is Outcome.CONFIRMED and self.linger_s:
             return replace(self, linger_s=self.linger_s / 2 if self.linger_s / 2 > linger_s else 0.0)
         return self

@@ -15,6 +15,7 @@ from protectwork._forks import forgets_on_fork
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager, agent_missing, backend_for, decorate
 from protectwork._observers import logger
+from protectwork._policy_time import time_scale
 from protectwork._settings import BackendName, OnUnprotected, Settings, unknown_variables
 from protectwork._terms import check_parts
 from protectwork._types import Seconds
@@ -56,6 +57,7 @@ class _Process:
         try:
             settings = self.settings or Settings.from_env(os.environ, **{**self.defaults, **self.overrides})
             backend = backend_for(settings, os.environ, SystemClock()) if self.backend is None else self.backend
+            time_scale(os.environ)  # which the manager takes: a bad one is told here
         except SettingsError as error:  # a bad environment must not break the job: it is told, and nothing is protected
             words.append((logging.ERROR, f"protection is off: {error}"))
             return ProtectionManager(NullBackend(), settings=Settings())

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from protectwork._pace import Pace
+from protectwork._standing import Standing
 from protectwork._types import Outcome
 
 __all__ = [
@@ -127,6 +128,7 @@ class Record:
         boot: The boot of the machine that all times here count from.
         arn: The ECS task that this is about, by the last segment of its ARN; None before an answer named it.
         containers: The containers of which an answer has shown that they are of that task.
+        standing: The place of the task in its service.
     """
 
     settled_sure: float = -inf
@@ -141,6 +143,7 @@ class Record:
     boot: str = ""
     arn: str | None = None
     containers: tuple[str, ...] = ()
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def unknown(self) -> bool:

@@ -12,6 +12,7 @@ from protectwork._backoff import Backoff
 from protectwork._governor import MOST_RELEASES, Governor
 from protectwork._pace import CALL_S, LINGER_MOST_S, Pace
 from protectwork._record import LANDING_S, LONGEST_S, MOST_CONTAINERS, Granted, Record, Write
+from protectwork._standing import Standing
 from protectwork._types import Answer, Outcome
 
 __all__ = ["decoded", "encoded"]
@@ -66,6 +67,7 @@ def _text(record: Record, *, words: int) -> str:
         "governor": (_ms(pace.governor.tokens), _ms(pace.governor.counted_at), pace.governor.paid),
         "linger": _ms(pace.linger_s),
         "forbidden": pace.forbidden and tuple(map(_ms, pace.forbidden)),
+        "standing": None if record.standing == Standing() else (record.standing.asked_at, record.standing.superseded),
     }
     return json.dumps(values, separators=(",", ":"))
 
@@ -144,7 +146,13 @@ def _record(values: Mapping[str, Any], check: _Checks) -> Record:
         boot=check.text(values["boot"]),
         arn=None if values["arn"] is None else check.text(values["arn"]),
         containers=tuple(check.text(name) for name in check.many(values["containers"], MOST_CONTAINERS)),
+        standing=Standing() if values["standing"] is None else _standing(check.many(values["standing"], 2), check),
     )
+
+
+def _standing(row: list[Any], check: _Checks) -> Standing:
+    asked_at, superseded = row
+    return Standing(asked_at=check.past(asked_at), superseded=check.flag(superseded))
 
 
 def _write(row: list[Any], check: _Checks) -> Write:

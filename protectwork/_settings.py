@@ -7,7 +7,7 @@ import math
 import os
 import re
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,15 +15,19 @@ from pathlib import PurePath
 from typing import Any, Literal, cast
 
 from protectwork._errors import SettingsError
+from protectwork._policy_time import LAB_PREFIX
 from protectwork._types import Seconds
 from protectwork.backends._endpoint import parse_allowed
 
 __all__ = [
     "BackendName",
     "OnUnprotected",
+    "Origin",
     "Settings",
     "WhenRefused",
+    "in_words",
     "is_one_of",
+    "origins",
     "parse_duration",
     "printable",
     "seconds",
@@ -34,6 +38,7 @@ __all__ = [
 BackendName = Literal["auto", "agent", "ecs", "off"]
 OnUnprotected = Literal["run", "raise"]
 WhenRefused = Literal["run", "pause"]
+Origin = Literal["argument", "environment", "default"]
 
 _PREFIX = "PROTECTWORK_"
 _MINUTE_S = 60
@@ -145,7 +150,39 @@ def seconds(setting: str, value: object, *, low_s: float, high_s: float) -> floa
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Say of each ``PROTECTWORK_`` variable that is no setting that it is none, and which one may be meant."""
     known = {_variable(name) for name in _RULES}
-    return tuple(_unknown(name) for name in sorted(environ) if name.startswith(_PREFIX) and name not in known)
+    ours = (name for name in sorted(environ) if name.startswith(_PREFIX) and not name.startswith(LAB_PREFIX))
+    return tuple(_unknown(name) for name in ours if name not in known)
+
+
+def origins(environ: Mapping[str, str], *, arguments: Collection[str] = ()) -> dict[str, Origin]:
+    """Say of each setting where its value comes from.
+
+    Args:
+        environ: The environment that `Settings.from_env` was given.
+        arguments: The names of the single settings that it was given.
+    """
+
+    def origin(name: str) -> Origin:
+        if name in arguments:
+            return "argument"
+        return "environment" if environ.get(_variable(name), "").strip() else "default"
+
+    return {name: origin(name) for name in _RULES}
+
+
+def in_words(settings: Settings) -> dict[str, str]:
+    """Each setting as people write it."""
+    return {
+        "backend": settings.backend,
+        "lease": _duration(settings.lease_s),
+        "linger": _duration(settings.linger_s),
+        "acquire_timeout": _duration(settings.acquire_timeout_s),
+        "on_unprotected": settings.on_unprotected,
+        "when_refused": settings.when_refused or "each adapter's own",
+        "retire_when_superseded": "on" if settings.retire_when_superseded else "off",
+        "state_dir": "found" if settings.state_dir is None else printable(os.fspath(settings.state_dir)),
+        "allow_endpoint": ", ".join(settings.allow_endpoint) or "none",
+    }
 
 
 def _variable(name: str) -> str:

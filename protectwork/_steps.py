@@ -19,8 +19,10 @@ __all__ = [
     "HoldBegan",
     "Identity",
     "Input",
+    "Linger",
     "Made",
     "Policy",
+    "Probe",
     "Random",
     "Retire",
     "Send",
@@ -48,11 +50,12 @@ class Call(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the user chose, in seconds."""
+    """What the user chose, in seconds; and how long a minute of protection lasts, which is 60 s but in a lab."""
 
     lease_s: float = 7200.0
     linger_s: float = 30.0
     acquire_timeout_s: float = 15.0
+    minute_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +146,24 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linger:
+    """Whether the lease is kept for a while when the work is over; not while this task makes room for a newer one.
+
+    The governor stands in the way of releases as before: work may come all the same, and go.
+    """
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Find out whether ECS lets this task be changed: disable it once while nothing protects it, and nobody holds.
+
+    What is not known is asked for before. The governor does not count it, for it is no release.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """Make this call now; `minutes` is 0 unless it enables."""
 
@@ -178,5 +199,5 @@ class Made:
     beside: frozenset[int] = frozenset()
 
 
-Input = Tick | Start | HoldBegan | Answered | Died | Retire
+Input = Tick | Start | HoldBegan | Answered | Died | Retire | Linger | Probe
 Action = Send | Tell

@@ -7,14 +7,15 @@ from math import inf
 
 from protectwork import _record
 from protectwork._backoff import Backoff
-from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, SHORTEST_S, Granted, Record
+from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, Granted, Record
 from protectwork._steps import Call, Identity, Made, Policy, Random
 from protectwork._types import Answer, Outcome
 
 __all__ = ["LINGER_SPREAD", "noted"]
 
 LINGER_SPREAD = (0.75, 1.25)  # so that a fleet that went idle together is not released together
-NEAREST_S = 30.0  # a date nearer than half of ECS's shortest lease tells of a wrong clock of ours, not of ECS
+NEAREST = 0.5  # of ECS's shortest lease: a date nearer than that tells of a wrong clock of ours, not of ECS
+LINGER_MOST_MIN = 15
 ASLEEP_S = 60.0  # how often to repeat what an open write of a process that sleeps makes void
 
 
@@ -34,7 +35,8 @@ def noted(
     `left_s` is ECS's `ExpirationDate` less the wall time, if it gave one.
     """
     pace, outcome = record.pace.judged(now, answer)
-    record = replace(record, pace=pace.over(identity.owner).stretched(outcome, policy.linger_s))
+    pace = pace.over(identity.owner).stretched(outcome, policy.linger_s, most_s=LINGER_MOST_MIN * policy.minute_s)
+    record = replace(record, pace=pace)
     if identity.container and (answer.task_arn or outcome is Outcome.CONFIRMED):
         # With or without the cluster's segment (contract §1), the last one is the task's.
         arn = answer.task_arn.rpartition("/")[2] if answer.task_arn else record.arn or ""
@@ -52,23 +54,23 @@ def noted(
     match made.call:
         case Call.ENABLE:
             if identity.watches and not identity.releases:  # not written down: others may enable for any shorter time
-                record = _record.shortened(record, until=made.sent_at + SHORTEST_S - DRIFT_S)
-            record = _enabled(record, made, now=now, left_s=left_s)
+                record = _record.shortened(record, until=made.sent_at + policy.minute_s - DRIFT_S)
+            record = _enabled(record, made, now=now, left_s=left_s, minute_s=policy.minute_s)
         case Call.DISABLE:
             record = _disabled(record, now=now)
         case Call.GET:
-            record = _told(record, made, answer, now=now, left_s=left_s)
+            record = _told(record, made, answer, now=now, left_s=left_s, minute_s=policy.minute_s)
     return record, outcome
 
 
-def _enabled(record: Record, made: Made, *, now: float, left_s: float | None) -> Record:
-    if left_s is not None and left_s > NEAREST_S:
+def _enabled(record: Record, made: Made, *, now: float, left_s: float | None, minute_s: float) -> Record:
+    if left_s is not None and left_s > NEAREST * minute_s:
         record = _record.shortened(record, until=now + left_s - DRIFT_S)
     if now < record.sure_until:
         granted = Granted(
             sent_at=made.sent_at,
             term_s=record.sure_until + DRIFT_S - made.sent_at,
-            asked_until=made.sent_at + made.minutes * 60.0,
+            asked_until=made.sent_at + made.minutes * minute_s,
             again_at=max(made.again_at, now),
         )
         return replace(record, granted=granted, pace=replace(record.pace, enabling=Backoff()))
@@ -89,18 +91,18 @@ def _landed(record: Record, now: float, *, enables: bool) -> float:
     return min(record.open_until(enables=enables), now + ASLEEP_S)
 
 
-def _told(record: Record, made: Made, answer: Answer, *, now: float, left_s: float | None) -> Record:
+def _told(record: Record, made: Made, answer: Answer, *, now: float, left_s: float | None, minute_s: float) -> Record:
     record = replace(record, pace=replace(record.pace, asking=Backoff()))
     if record.number != made.number or not made.beside <= {write.number for write in record.writes}:
         return record  # something was written meanwhile, or has landed: before what was seen or after, nobody knows
-    return _record.seen(record, now=now, left_s=_left_of(answer, left_s))
+    return _record.seen(record, now=now, left_s=_left_of(answer, left_s, minute_s))
 
 
-def _left_of(answer: Answer, left_s: float | None) -> float:
+def _left_of(answer: Answer, left_s: float | None, minute_s: float) -> float:
     """How long the protection that a GET found lasts: it is there for sure, its date is as good as our clock."""
     if not answer.protected:
         return 0.0
-    return LONGEST_S if left_s is None or left_s <= NEAREST_S else min(left_s, LONGEST_S)
+    return LONGEST_S if left_s is None or left_s <= NEAREST * minute_s else min(left_s, LONGEST_S)
 
 
 def _failed(record: Record, made: Made, trouble: Answer, *, now: float, policy: Policy, random: Random) -> Record:

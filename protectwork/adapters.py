@@ -1,79 +1,33 @@
-"""What adapters need beside a manager: a thread that looks, the pause while ECS refuses, a framework's settings."""
+"""What adapters need beside a manager: time and waiting, a thread that looks, the pause while ECS refuses, settings."""
 
 from __future__ import annotations
 
-import sys
 from _thread import RLock
-from collections.abc import Callable
-from functools import partial
 
-from protectwork._forks import forgets_on_fork
+from protectwork._clock import steady_now
 from protectwork._hold import Hold
 from protectwork._manager import ProtectionManager
-from protectwork._native import NativeAlarm, start_thread
-from protectwork._observers import Mailbox, logger
 from protectwork._process import configure_for_framework
-from protectwork._types import Outcome
+from protectwork._settings import is_one_of, printable, seconds, shown
+from protectwork._types import Outcome, Seconds, State
+from protectwork._waiting import LoopWaiter, Waiter, Waiters, blocking_waiter
+from protectwork._watch import Watch
 
-__all__ = ["Pause", "Watch", "configure_for_framework"]
-
-_PAUSE_S = 1.0  # after a fault of what is looked at
-
-
-class Watch:
-    """A thread that looks at something once in a while: native even under gevent and eventlet, where others starve.
-
-    A look that raises is told once, and the next one comes all the same. A forked child has no such thread.
-
-    Args:
-        look: What it does; returns after how many seconds it is to look again, or None to end.
-        name: What it is called, after ``protectwork-``.
-    """
-
-    def __init__(self, look: Callable[[], float | None], *, name: str) -> None:
-        self._look, self._name = look, name
-        self.forget_parent()
-        forgets_on_fork(self)
-
-    def forget_parent(self) -> None:
-        """Begin with no thread."""
-        self._alarm, self._log = NativeAlarm(), Mailbox()
-        self._running = self._told = False
-
-    def start(self) -> bool:
-        """Start looking, unless it does already; False where no thread can be started, and the next start tries again.
-
-        Not for two threads at once.
-        """
-        if not self._running:
-            self._running = True
-            try:
-                start_thread(self._run, name=f"protectwork-{self._name}")
-            except RuntimeError:  # a limit, or the interpreter's exit
-                self._running = False
-        return self._running
-
-    def ring(self) -> None:
-        """Have it look soon. Never blocks; any thread may call it."""
-        self._alarm.ring()
-
-    def _run(self) -> None:
-        while (pause_s := self._look_once()) is not None:
-            self._alarm.wait(pause_s)
-        self._running = False
-
-    def _look_once(self) -> float | None:
-        try:
-            return self._look()
-        except Exception:  # noqa: BLE001 - what is looked at may be anybody's: the next look may do better
-            self._complain()
-            return _PAUSE_S
-
-    def _complain(self) -> None:
-        if not self._told:
-            self._told = True
-            said, error = f"a fault in the thread protectwork-{self._name}; it goes on", sys.exception()
-            self._log.put(partial(logger.error, "%s", said, exc_info=error))
+__all__ = [
+    "LoopWaiter",
+    "Pause",
+    "Seconds",
+    "Waiter",
+    "Waiters",
+    "Watch",
+    "blocking_waiter",
+    "configure_for_framework",
+    "is_one_of",
+    "printable",
+    "seconds",
+    "shown",
+    "steady_now",
+]
 
 
 class Pause:
@@ -85,7 +39,7 @@ class Pause:
 
     Args:
         manager: Whose admission it is.
-        when_refused: A refusal closes it.
+        when_refused: A refusal closes it, whatever its reason: ``DEPLOYMENT_BLOCKED``, ``MISSING``, or a new one.
         when_unprotected: Whatever leaves the task unprotected closes it.
     """
 
@@ -129,7 +83,9 @@ class Pause:
         return refused or (self._when_unprotected and not self._manager.confirmed)
 
     def _may_open(self) -> bool:
-        return self._manager.trouble is None and (self._manager.confirmed or not self._when_unprotected)
+        # No trouble alone is no lease: another container's record, say, knows nothing of a refusal.
+        confirmed = self._manager.trouble is None and self._manager.confirmed
+        return confirmed or self._manager.status().state is State.OFF
 
     def _ask(self, *, wanted: bool) -> None:
         if self._asking and not wanted:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+
+# Where the environment forbids bytecode, as that of many container images does, each of the hundreds of interpreters
+# that the tests start would compile anew all that it imports.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _BEFORE = pytest.StashKey[set[Path]]()
 _EXTERNAL = pytest.StashKey[int]()

@@ -16,6 +16,7 @@ _COMMANDS = {
     "status": "protectwork.cli.status",
     "run": "protectwork.cli.run",
     "keeper": "protectwork.cli.keeper",
+    "doctor": "protectwork.cli.doctor",
     "fleet": "protectwork.cli.fleet",
     "fake-agent": "protectwork.cli.fake_agent",
     "demo": "protectwork.cli.demo",

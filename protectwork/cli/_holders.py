@@ -63,11 +63,16 @@ class Holders:
         told = self._view.told
         self._processes = None if told is None else sorted((_process(text, wall_s) for text in told), key=_by_pid)
 
+    @property
+    def in_flight(self) -> int | None:
+        """How many holds there are; None where nothing is known."""
+        return None if self._processes is None else _total(self._processes)
+
     def as_json(self) -> dict[str, Any]:
         """The documented keys."""
         view, processes = self._view, self._processes
         return {
-            "in_flight": None if processes is None else _total(processes),
+            "in_flight": self.in_flight,
             "processes": None if processes is None else [process.as_json() for process in processes],
             "shared_state": {"directory": view.directory, "available": view.available, "reason": view.reason},
         }

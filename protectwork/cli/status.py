@@ -18,32 +18,14 @@ from rich.text import Text
 
 from protectwork import Answer, Outcome
 from protectwork._ledger import look_in
-from protectwork.backends import remedy_for
 from protectwork.cli._holders import Holders, in_words
+from protectwork.cli._remedies import remedy_of
 from protectwork.cli._setup import Setup
 
 __all__ = ["command"]
 
 _LABEL = "  {:<9}"
 _NARROWEST = 20  # the columns for what stands beside the label
-
-_REMEDIES = {
-    Outcome.REFUSED: "ask again later; what was granted before stays until it expires",
-    Outcome.THROTTLED: "too many calls in this account and Region: ask again in a minute",
-    Outcome.AMBIGUOUS: "ask again: ECS or its agent had a fault",
-    Outcome.UNAVAILABLE: "run this inside the task, where the container agent (1.65.0 or later) listens",
-    Outcome.MISCONFIGURED: "give the task role ecs:GetTaskProtection and ecs:UpdateTaskProtection, and leave"
-    " ECS_AGENT_URI as ECS set it",
-    Outcome.NOT_A_SERVICE_TASK: "only tasks of services can be protected, and only they need it: set"
-    " PROTECTWORK_BACKEND=off",
-}
-_API_REMEDIES = {
-    Outcome.UNAVAILABLE: "run this inside the task, with a way to the ECS API: a NAT gateway, or a VPC endpoint",
-    Outcome.MISCONFIGURED: "give the task role ecs:GetTaskProtection and ecs:UpdateTaskProtection, and leave"
-    " ECS_CONTAINER_METADATA_URI_V4 as ECS set it",
-}
-_NO_ROLE = "right after a restart of the agent ask again in 3 minutes; otherwise the task needs a task role"
-
 
 _NOBODY_ASKED = Answer(outcome=Outcome.UNAVAILABLE)
 _NOBODY_KNOWN = Holders(None, wall_s=0.0)
@@ -145,14 +127,10 @@ def _ask(setup: Setup) -> Finding:
     answer = setup.backend.get()
     holders = Holders(look_in(setup.state_dir, endpoint=setup.scope), wall_s=time.time())
     if answer.outcome is not Outcome.CONFIRMED:
-        remedy = _NO_ROLE if answer.may_pass else remedy_for(answer.reason) or _remedies(name)[answer.outcome]
+        remedy = remedy_of(answer, backend=name)
         return Finding(code=Code.UNKNOWN, backend=name, answer=answer, remedy=remedy, holders=holders)
     code = Code.PROTECTED if answer.protected else Code.UNPROTECTED
     return Finding(code=code, backend=name, answer=answer, holders=holders)
-
-
-def _remedies(backend: str) -> dict[Outcome, str]:
-    return _REMEDIES | _API_REMEDIES if backend == "ecs" else _REMEDIES
 
 
 def _show(finding: Finding) -> None:

@@ -51,7 +51,7 @@ class AgentAsk:
         """See `Ask.answered`."""
         if refusal := self.task.refusal:
             return self.refused(refusal.reason, detail=refusal.detail)
-        expires = self.write.ends(self.now) if self.write else self.task.expires
+        expires = self.task.expires_after(self.write, now=self.now)
         return replace(in_json({"protection": self._protection(expires, digits=digits or 0)}), write=self.write)
 
     def refused(self, reason: str, *, detail: str | None = None) -> Reply:

@@ -155,7 +155,7 @@ class ProtectionAsk(DescribeAsk):
         return [self._entry(task, opposite=opposite, digits=digits) for task in self.granted]
 
     def _entry(self, task: TaskState, *, opposite: bool, digits: int | None) -> dict[str, Any]:
-        expires = self.write.ends(self.now) if self.write else task.expires
+        expires = task.expires_after(self.write, now=self.now)
         if opposite and self.write:
             expires = self.now + 3600 if expires is None else None
         entry: dict[str, Any] = {"taskArn": task.arn, "protectionEnabled": expires is not None}

@@ -84,6 +84,8 @@ class FakeService:
         desired: How many tasks there are to be.
         launch_type: What they run on.
         deployments: The newest first.
+        maximum_percent: How many of the desired tasks there may be during a deployment.
+        minimum_healthy_percent: How many of them there have to be.
         blocked: Whether ECS refuses protection with DEPLOYMENT_BLOCKED; None: by its rule.
     """
 
@@ -93,6 +95,7 @@ class FakeService:
         self.desired = desired
         self.launch_type = launch_type
         self.created_at = cluster.time.now()
+        self.maximum_percent, self.minimum_healthy_percent = 200, 100
         self.blocked: bool | None = None
         self.deployments: list[FakeDeployment] = []
         self._tasks: list[Placement] = []
@@ -151,10 +154,10 @@ class FakeService:
         return started
 
     def is_blocked(self) -> bool:
-        """Whether ECS refuses protection: more tasks are protected than desired (contract §3)."""
+        """Whether ECS refuses protection: more tasks are protected than desired; who stops counts not (contract §3)."""
         if self.blocked is not None:
             return self.blocked
-        return sum(one.task.protected for one in self.tasks) > self.desired
+        return sum(one.task.protected for one in self.tasks if one.desired_status == "RUNNING") > self.desired
 
 
 class FakeCluster:

@@ -21,9 +21,14 @@ class EcsTime:
 
     Args:
         clock: What it runs with; the machine's own clock by default.
+        minute_s: How long a minute of protection lasts; 60 s, unless a test has no time for that.
+
+    Attributes:
+        minute_s: How long a minute of protection lasts, in seconds.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, minute_s: float = 60.0) -> None:
+        self.minute_s = minute_s
         self._now = clock.now if clock else steady_now
         self._ahead_s = 0.0
         self._epoch = (clock.wall() if clock else time.time()) - self._now()

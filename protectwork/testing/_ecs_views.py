@@ -51,7 +51,10 @@ def service_view(service: FakeService) -> dict[str, Any]:
     return {
         "clusterArn": service.cluster.arn,
         "createdAt": service.cluster.time.timestamp(service.created_at),
-        "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
+        "deploymentConfiguration": {
+            "maximumPercent": service.maximum_percent,
+            "minimumHealthyPercent": service.minimum_healthy_percent,
+        },
         "deploymentController": {"type": "ECS"},
         "deployments": [_deployment_view(one) for one in service.deployments],
         "desiredCount": service.desired,

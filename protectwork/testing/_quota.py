@@ -33,6 +33,12 @@ class Quota:
         self.taken = 0
         self.refused = 0
 
+    def limit(self, *, burst: float, per_s: float) -> None:
+        """Let it be of another size from now on, as if other services of the account took their share."""
+        with self._lock:
+            self._burst, self._per_s = burst, per_s
+            self._left = min(self._left, burst)
+
     def take(self) -> bool:
         """Take one action, if there is one."""
         with self._lock:

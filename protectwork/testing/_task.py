@@ -73,11 +73,17 @@ class TaskState:
         arn: Its ARN.
         expires: Until when it is protected; None: it is not.
         refusal: What ECS says no with to the request that this state was asked for.
+        minute_s: How long a minute of its protection lasts.
     """
 
     arn: str
     expires: float | None
     refusal: Refusal | None = None
+    minute_s: float = 60.0
+
+    def expires_after(self, write: Write | None, *, now: float) -> float | None:
+        """Until when it is protected once that is done `now`; None: it is not. Without a write, as it is."""
+        return write.ends(now, minute_s=self.minute_s) if write else self.expires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +93,9 @@ class Write:
     minutes: int | None
     after_s: float = 0.0
 
-    def ends(self, now: float) -> float | None:
+    def ends(self, now: float, *, minute_s: float) -> float | None:
         """Until when the task is protected by it, if it is done `now`."""
-        return None if self.minutes is None else now + self.minutes * 60.0
+        return None if self.minutes is None else now + self.minutes * minute_s
 
 
 class FakeTask:
@@ -145,10 +151,23 @@ class FakeTask:
             else:
                 self._apply(write, at=now, cause=cause)
 
+    def unless_protected(self, act: Callable[[], object]) -> bool:
+        """Call `act` if the task is not protected, and let no call change that meanwhile; return whether it was called.
+
+        Args:
+            act: What is done; it must not block.
+        """
+        with self._lock:
+            self._catch_up()
+            if self._expires is not None:
+                return False
+            act()
+            return True
+
     def state(self, *, enable: bool = False) -> TaskState:
         """The task now, as a request for protection or any other one finds it."""
         refusal = self.rule(enable)  # before the lock is taken: it may look at a task that just looks at this one
-        return TaskState(arn=self.arn, expires=self.expires, refusal=refusal)
+        return TaskState(arn=self.arn, expires=self.expires, refusal=refusal, minute_s=self.time.minute_s)
 
     @property
     def expires(self) -> float | None:
@@ -213,7 +232,7 @@ class FakeTask:
 
     def _apply(self, write: Write, *, at: float, cause: Cause) -> None:
         if write.minutes is not None:
-            self._note(at=at, expires=write.ends(at), cause=cause)
+            self._note(at=at, expires=write.ends(at, minute_s=self.time.minute_s), cause=cause)
         elif self._expires is not None:
             self._note(at=at, expires=None, cause=cause)
 

@@ -3,98 +3,50 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import pytest
 from celery import Celery
+from examples.example import BOUND_S, EXAMPLES, Example
 from integrations.celery_worker.redis_server import RedisServer
-from integrations.celery_worker.workers import BOUND_S
 
 from protectwork.testing import FakeAgent
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 LINE = re.compile(r"\[(?P<date>\S+ \S+): \w+/\S+\] \S+: (?P<job>.+) (?P<what>begins|ends)$", re.MULTILINE)
-TICK_S = 0.001  # a log's date has no more than milliseconds
 ENDLESS_S = 600.0
-OURS = ("PROTECTWORK_", "ECS_", "AWS_", "CELERY_", "DJANGO_")
 
 
-class Example:
-    """One example in an ECS task: its worker runs while its `with` does, and is dead with all its children after it."""
+class CeleryExample(Example):
+    """One of Celery in an ECS task; it is ready when its `with` begins."""
+
+    line = LINE
 
     def __init__(self, name: str, *, directory: Path, broker: str, agent: FakeAgent, **environ: str) -> None:
-        (directory / "state").mkdir(mode=0o700, parents=True)
-        self.folder, self.agent, self.broker = EXAMPLES / name, agent, broker
-        self.readme = (self.folder / "README.md").read_text()
-        self._log = directory / "log"
-        self._environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(OURS)},
-            **agent.environ(),
-            "REDIS_URL": broker,
-            "PROTECTWORK_STATE_DIR": str(directory / "state"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "TZ": "UTC",
+        super().__init__(
+            name,
+            worker=r"celery -A \w+ worker .*",
+            directory=directory,
+            agent=agent,
+            REDIS_URL=broker,
             **environ,
-        }
+        )
+        self.agent, self.broker = agent, broker
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._worker = subprocess.Popen(
-                self._command(r"celery -A \w+ worker .*"),
-                cwd=self.folder,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        super().__enter__()
         try:
             self.until_said(" ready.")
         except BaseException:
-            self._kill()
+            self.__exit__(*sys.exc_info())
             raise
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._kill()
-
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._worker.pid, signal.SIGKILL)
-        self._worker.wait(BOUND_S)
-
-    def run(self, pattern: str, *more: str) -> str:
-        """Run the command of the README that the pattern describes; what it prints."""
-        done = subprocess.run(
-            [*self._command(pattern), *more],
-            cwd=self.folder,
-            env=self._environ,
-            capture_output=True,
-            text=True,
-            timeout=BOUND_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def _command(self, pattern: str) -> list[str]:
-        (line,) = re.findall(f"^{pattern}$", self.readme, re.MULTILINE)
-        program, *arguments = shlex.split(line)
-        return [sys.executable, *([] if program == "python" else ["-m", program]), *arguments]
 
     @property
     def node(self) -> tuple[str, ...]:
@@ -105,35 +57,8 @@ class Example:
         with Celery("client", broker=self.broker, set_as_current=False) as client:
             client.send_task(name, args)
 
-    def jobs(self) -> dict[str, tuple[float, float]]:
-        """When each job was in work, in the agent's time; those that have ended."""
-        epoch = self.agent.time.date(0).timestamp()
-        begun, done = {}, {}
-        for line in LINE.finditer(self.log()):
-            at = datetime.strptime(line["date"], "%Y-%m-%d %H:%M:%S,%f").replace(tzinfo=UTC).timestamp() - epoch
-            (begun if line["what"] == "begins" else done)[line["job"]] = at
-        return {job: (begun[job] + TICK_S, ended) for job, ended in done.items()}
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def until_said(self, text: str) -> None:
-        self.until(lambda: text in self.log(), what=f"it has said {text!r}")
-
     def until_released(self) -> None:
         assert self.agent.wait_until(lambda: bool(self.agent.changes) and not self.agent.protected, timeout_s=BOUND_S)
-
-    def until(self, fact: Callable[[], bool], *, what: str) -> None:
-        deadline = time.monotonic() + BOUND_S
-        while not fact():
-            running = self._worker.poll() is None and time.monotonic() < deadline
-            assert running or fact(), f"waited in vain until {what}:\n{self.log()}"
-            time.sleep(0.02)
-
-    def terminate(self) -> int:
-        """End the worker as ECS does; its exit code."""
-        self._worker.send_signal(signal.SIGTERM)
-        return self._worker.wait(BOUND_S)
 
 
 @pytest.fixture(scope="module")
@@ -166,13 +91,13 @@ def celery_app(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) ->
     directory = tmp_path_factory.mktemp("celery_app")
     with (
         FakeAgent() as agent,
-        Example(
+        CeleryExample(
             "celery_app", directory=directory, broker=server.database(), agent=agent, PROTECTWORK_LINGER="0.5"
         ) as example,
     ):
         printed = {"send": example.run(r"python send\.py")}
         example.until_released()
-        jobs, minutes = example.jobs(), [call.minutes for call in agent.enables]
+        jobs, minutes = example.jobs(agent), [call.minutes for call in agent.enables]
         example.send("media.transcode", "faust", ENDLESS_S)
         example.until_said("transcoding of faust begins")
         printed["status"] = example.run("protectwork status")
@@ -187,14 +112,14 @@ def celery_django(server: RedisServer, tmp_path_factory: pytest.TempPathFactory)
     directory = tmp_path_factory.mktemp("celery_django")
     with (
         FakeAgent() as agent,
-        Example("celery_django", directory=directory, broker=server.database(), agent=agent) as example,
+        CeleryExample("celery_django", directory=directory, broker=server.database(), agent=agent) as example,
     ):
         example.run("python manage.py shell -c .*")
         example.until_released()
         example.send("shop.tasks.count_visits")
         example.until_said("counting the visits")
         code, minutes = example.terminate(), [call.minutes for call in agent.enables]
-        yield Played(agent=agent, jobs=example.jobs(), printed={}, minutes=minutes, code=code)
+        yield Played(agent=agent, jobs=example.jobs(agent), printed={}, minutes=minutes, code=code)
 
 
 def test_every_job_of_the_celery_project_is_protected_from_its_start_to_its_end(celery_app: Played) -> None:

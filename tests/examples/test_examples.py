@@ -1,23 +1,18 @@
 """Every example is run as its reader would run it: inside a task, as the agent saw it, and outside ECS."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 
 import pytest
+from examples.example import BOUND_S, EXAMPLES, jobs
 
 from protectwork.testing import FakeAgent
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-LINE = re.compile(r"(?P<date>\S+ \S+) (?P<logger>\w+): (?P<job>.+?) (?P<what>begins|ends)\b")
 COUNTS = {"script": 1, "threads": 4, "asyncio_worker": 6}  # the jobs of each example
-TICK_S = 0.001  # a log's date has no more than milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +26,7 @@ class Runs:
 
 def start(name, environ):
     command = [sys.executable, EXAMPLES / f"{name}.py"]
-    return subprocess.Popen(command, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True)
-
-
-def jobs(log, agent):
-    """When each job was in flight, in the agent's time."""
-    epoch = agent.time.date(0).timestamp()
-    begun, done = {}, {}
-    for line in filter(None, map(LINE.match, log.splitlines())):
-        at = datetime.strptime(line["date"], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() - epoch
-        (begun if line["what"] == "begins" else done)[line["job"]] = at
-    assert begun.keys() == done.keys()
-    return {job: (begun[job] + TICK_S, done[job]) for job in begun}
+    return subprocess.Popen(command, env={**os.environ, **environ, "TZ": "UTC"}, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +43,7 @@ def runs():
 
 
 def outcome(process):
-    _, log = process.communicate(timeout=20)
+    _, log = process.communicate(timeout=BOUND_S)
     return process.returncode, log
 
 

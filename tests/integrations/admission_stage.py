@@ -22,7 +22,7 @@ from integrations.celery_worker.matrix import WHOLE
 from integrations.celery_worker.redis_server import RedisServer
 from integrations.celery_worker.workers import Pool, Worker
 
-from protectwork.testing import FakeAgent
+from protectwork.testing import FakeAgent, FakeEcsApi
 
 POOLS: tuple[Pool, ...] = ("prefork", "gevent") if WHOLE else ("prefork",)
 """Those that a test of admission is for: one that has a hub, and, when all is played, one that has none."""
@@ -51,6 +51,7 @@ class Stage:
         concurrency: How many bodies run at once.
         conf: More of its Celery configuration.
         options: More of its command line.
+        ecs: What it finds the metadata of its task and the ECS API at; nothing by default.
         settings: The settings of protectwork; durations are seconds of real time.
 
     Attributes:
@@ -69,11 +70,13 @@ class Stage:
         concurrency: int = 2,
         conf: Mapping[str, Any] | None = None,
         options: Sequence[str] = (),
+        ecs: FakeEcsApi | None = None,
         **settings: object,
     ) -> None:
         self._stack = ExitStack()
-        self.agent = self._stack.enter_context(FakeAgent())
-        environ = {f"PROTECTWORK_{name.upper()}": str(value) for name, value in settings.items()}
+        self.agent = self._stack.enter_context(FakeAgent(ecs.task if ecs else None))
+        environ = ecs.environ() if ecs else {}
+        environ |= {f"PROTECTWORK_{name.upper()}": str(value) for name, value in settings.items()}
         if speed != 1.0:
             environ["TEST_SPEED"] = str(speed)
         self.worker = Worker(

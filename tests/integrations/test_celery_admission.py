@@ -12,6 +12,7 @@ from integrations.celery_worker.matrix import WHOLE
 from integrations.celery_worker.redis_server import RedisServer
 from integrations.celery_worker.workers import Pool
 
+from protectwork.testing import FakeEcsApi
 from protectwork.testing.faults import Delay, Hang, Refuse
 
 pytestmark = pytest.mark.parametrize("pool", POOLS)
@@ -80,6 +81,31 @@ def test_what_insists_on_protection_goes_back_once_and_runs_when_there_is_some(
         runs = stage.ended(len(jobs))
         assert sorted(run.id for run in runs) == sorted(jobs)
         assert all(map(stage.protected, runs))
+
+
+# -- the task is to go
+
+
+def test_a_superseded_worker_finishes_its_jobs_protected_and_takes_no_more_messages(
+    server: RedisServer, tmp_path: Path, pool: Pool
+) -> None:
+    with FakeEcsApi() as ecs:
+        settings = {"linger": 900, "retire_when_superseded": "on"}
+        with Stage(server, tmp_path, pool=pool, speed=FAST, ecs=ecs, **settings) as stage:
+            stage.send("early", LONG_S)
+            stage.until(lambda: ecs.protected, what="the job is protected")
+            ecs.service.deploy()
+            ecs.service.blocked = True
+            stage.send("early", LONG_S, time_limit=3 * 3600)  # which needs a longer lease, and that is refused
+            stage.said(CLOSED + "a newer deployment of this service is primary")
+            stage.until(lambda: not stage.consumes(), what="consumption stops")
+            for _ in range(3):
+                stage.send("early", SHORT_S)
+            runs = stage.ended(2)
+            stage.until(lambda: not ecs.protected, what="it is released, without lingering for a minute")
+            assert all(map(stage.protected, runs))
+            stage.until(lambda: stage.waiting() == 3, what="a read that was under way has put back what it brought")
+            assert stage.runs == runs
 
 
 # -- requests stand aside

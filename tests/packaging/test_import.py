@@ -25,22 +25,26 @@ def ask(code: str, *, cwd: os.PathLike[str], **environ: str) -> object:
 LOADED = f"""
 import json, sys
 before = set(sys.modules)
-import protectwork
+import PACKAGE
 print(json.dumps([name for name in {HEAVY} if name in sys.modules and name not in before]))
 """
+each_that_needs_nothing = pytest.mark.parametrize("package", ["protectwork", "protectwork_sqs"])
 
 
-def test_an_import_loads_no_http_library_no_aws_library_and_no_command_line(tmp_path):
-    assert ask(LOADED, cwd=tmp_path) == []
+@each_that_needs_nothing
+def test_an_import_loads_no_http_library_no_aws_library_and_no_command_line(tmp_path, package):
+    assert ask(LOADED.replace("PACKAGE", package), cwd=tmp_path) == []
 
 
+@each_that_needs_nothing
 @pytest.mark.parametrize("variable", ["PROTECTWORK_LEASE", "PROTECTWORK_BACKEND", "ECS_AGENT_URI"])
-def test_an_import_does_not_read_the_environment(tmp_path, variable):
-    assert ask("import protectwork; print(1)", cwd=tmp_path, **{variable: "nonsense"}) == 1
+def test_an_import_does_not_read_the_environment(tmp_path, package, variable):
+    assert ask(f"import {package}; print(1)", cwd=tmp_path, **{variable: "nonsense"}) == 1
 
 
-def test_an_import_starts_no_thread(tmp_path):
-    assert ask("import threading, protectwork; print(threading.active_count())", cwd=tmp_path) == 1
+@each_that_needs_nothing
+def test_an_import_starts_no_thread(tmp_path, package):
+    assert ask(f"import threading, {package}; print(threading.active_count())", cwd=tmp_path) == 1
 
 
 def test_no_package_is_named_integrations(tmp_path):
@@ -49,7 +53,19 @@ def test_no_package_is_named_integrations(tmp_path):
     assert ask(code, cwd=tmp_path) == 0
 
 
-def test_every_public_name_is_there_and_the_list_is_sorted(tmp_path):
-    code = "import json, protectwork as p; print(json.dumps([p.__all__, [n for n in p.__all__ if not hasattr(p, n)]]))"
-    names, missing = ask(code, cwd=tmp_path)
-    assert (missing, names) == ([], sorted(names))
+@pytest.mark.parametrize("module", ["protectwork", "protectwork.testing", "protectwork.lab", "protectwork_sqs"])
+def test_every_public_name_is_there_and_the_list_is_sorted(tmp_path, module):
+    code = (
+        f"import json, {module} as p; print(json.dumps([p.__all__, [n for n in p.__all__ if not hasattr(p, n)],"
+        " hasattr(p, 'no_such_name')]))"
+    )
+    names, missing, stranger = ask(code, cwd=tmp_path)
+    assert (missing, stranger, names) == ([], False, sorted(names))
+
+
+def test_the_journal_of_a_lab_loads_no_lab(tmp_path):
+    code = (
+        "import json, sys; from protectwork.lab import journal;"
+        " print(json.dumps([n for n in sys.modules if n.startswith(('protectwork.testing', 'protectwork.lab._'))]))"
+    )
+    assert ask(code, cwd=tmp_path) == []

@@ -14,7 +14,11 @@ from hatchling.builders.wheel import WheelBuilder
 import protectwork
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = {"protectwork": ROOT / "protectwork", "protectwork_celery": ROOT / "integrations/protectwork_celery"}
+FOLDERS = {
+    "protectwork": ROOT / "protectwork",
+    "protectwork_celery": ROOT / "integrations/protectwork_celery",
+    "protectwork_sqs": ROOT / "integrations/protectwork_sqs",
+}
 
 
 @pytest.fixture(scope="module")

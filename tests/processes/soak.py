@@ -1,8 +1,8 @@
 """The tests of kills, calls, handovers and long calls at ten times their size: `python tests/processes/soak.py`.
 
-A kill at every seam, the kills of Celery's children and the calls for its jobs are among them. It takes twenty minutes,
-prints its figures, and takes the arguments of pytest (`-k handover`, say). The same tests run in the suite at their
-ordinary size.
+A kill at every seam, the kills of Celery's children, the calls for its jobs and 2,000 messages of SQS are among them.
+It takes twenty-five minutes, prints its figures, and takes the arguments of pytest (`-k handover`, say). The same tests
+run in the suite at their ordinary size.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _FILES = (
     "processes/test_stops.py",
     "integrations/test_celery_kills.py",
     "integrations/test_celery_cost.py",
+    "integrations/sqs/test_storm.py",
 )
 
 if __name__ == "__main__":

@@ -12,16 +12,21 @@ from shared_rules.state import FIRST, NAMES, SECOND, Left, Process, Shared, Step
 
 T = TypeVar("T", bound=Hashable)
 
-State = tuple[int, int, int, bool]
-"""Two processes and what they share, each as a number, and ECS's own truth: whether the task is protected."""
+State = int
+"""Two processes, what they share, and ECS's own truth, whether the task is protected: the number of each in bits of
+one, so that a search through hundreds of thousands finds each again quickly."""
+
+_PROTECTED, _FIRST, _SECOND, _SHARED = 0, 1, 17, 33
+"""Where the bits of each begin; what is shared has as many as it takes."""
+_PROCESS = (1 << _SECOND - _FIRST) - 1
 
 
 Move = tuple[str, State, bool]
 """A step of anyone, ECS and time included; what it leads to; and whether it is due, or may happen or not."""
 
 
-NumberedStep = tuple[str, int, int, bool]
-"""What it is, the process after it, what both share after it, and whether it is due."""
+Way = tuple[str, int, bool]
+"""The same, from whatever state: what is to be added to it."""
 
 
 class Numbers(Generic[T]):
@@ -53,9 +58,10 @@ class Model:
         self._processes: Numbers[Process] = Numbers()
         self._shared: Numbers[Shared] = Numbers()
         # What one process can do depends on little of the state, and comes back in many; so do the others.
-        self._steps = cache(self._numbered_steps)
-        self._events = cache(self._numbered_events)
+        self._steps = cache(self._all_steps)
+        self._events = cache(self._all_events)
         self._place = cache(self._place_of)
+        self._told = cache(self._is_told)
 
     @property
     def processes(self) -> Iterator[Process]:
@@ -65,36 +71,34 @@ class Model:
     def start(self, left: Left) -> State:
         """Nobody works, nothing is protected, and the record knows."""
         shared = Shared(record=Coarse(), air=(), dead=0, left=left)
-        return self._processes.of(Process(FIRST)), self._processes.of(Process(SECOND)), self._shared.of(shared), False
+        first, second = self._processes.of(Process(FIRST)), self._processes.of(Process(SECOND))
+        return first << _FIRST | second << _SECOND | self._shared.of(shared) << _SHARED
 
-    def moves(self, state: State) -> Iterator[Move]:
+    def moves(self, state: State) -> list[Move]:
         """Everything that can happen next."""
-        first, second, shared, protected = state
-        for text, process, after, due in self._steps(first, self._place(second), shared):
-            yield text, (process, second, after, protected), due
-        for text, process, after, due in self._steps(second, self._place(first), shared):
-            yield text, (first, process, after, protected), due
-        for text, after, landed in self._events(shared):
-            yield text, (first, second, after, protected if landed is None else landed), True
+        first, second, shared = state >> _FIRST & _PROCESS, state >> _SECOND & _PROCESS, state >> _SHARED
+        ways = (
+            *self._steps(_FIRST, first, self._place(second), shared),
+            *self._steps(_SECOND, second, self._place(first), shared),
+            *self._events(shared, state & 1),
+        )
+        return [(text, state + change, due) for text, change, due in ways]
 
     # -- what is promised
 
     def lies(self, state: State) -> bool:
         """I1 is broken: a hold is confirmed, and ECS does not protect the task."""
-        first, second, _, protected = state
-        return not protected and (self._is_told(first) or self._is_told(second))
+        return not state & 1 and (self._told(state >> _FIRST & _PROCESS) or self._told(state >> _SECOND & _PROCESS))
 
     def is_wanted(self, state: State) -> bool:
         """What I4 asks of a state in which nothing is due: protected if and only if a hold is in flight."""
-        first, second, _, protected = state
-        return protected == (self._holds(first) or self._holds(second))
+        return state & 1 == (self._holds(state >> _FIRST & _PROCESS) or self._holds(state >> _SECOND & _PROCESS))
 
     def described(self, state: State) -> str:
         """ECS's truth, and the record."""
-        *_, shared, protected = state
-        record = self._shared[shared].record
+        record = self._shared[state >> _SHARED].record
         bounds = f"{'sure' if sure(record) else '-':4} {'maybe' if maybe(record) else '-':5}"
-        return f"{'PROTECTED' if protected else '-':9} | {bounds} | {', '.join(map(_open, record.writes)) or '-'}"
+        return f"{'PROTECTED' if state & 1 else '-':9} | {bounds} | {', '.join(map(_open, record.writes)) or '-'}"
 
     def _is_told(self, process: int) -> bool:
         me = self._processes[process]
@@ -108,20 +112,27 @@ class Model:
     def _place_of(self, number: int) -> tuple[bool, bool]:
         return self._processes[number].gate, self._processes[number].exclusive
 
-    def _numbered_steps(self, process: int, other: tuple[bool, bool], shared: int) -> tuple[NumberedStep, ...]:
+    def _all_steps(self, at: int, process: int, other: tuple[bool, bool], shared: int) -> tuple[Way, ...]:
+        """Those of the process whose bits begin `at`."""
         held, closed = other
         around = Around(held=held, closed=closed, shared=self._shared[shared], dropped=self.dropped)
-        return tuple(self._numbered(step) for step in steps(self._processes[process], around))
+        return tuple(self._way(step, at, process, shared) for step in steps(self._processes[process], around))
 
-    def _numbered(self, step: Step) -> NumberedStep:
-        text = f"{NAMES[step.process.name]:5}{step.text}"
-        return text, self._processes.of(step.process), self._shared.of(step.shared), step.due
+    def _way(self, step: Step, at: int, process: int, shared: int) -> Way:
+        change = (self._processes.of(step.process) - process << at) + self._to(step.shared, shared)
+        return f"{NAMES[step.process.name]:5}{step.text}", change, step.due
 
-    def _numbered_events(self, number: int) -> tuple[tuple[str, int, bool | None], ...]:
-        events = self._all_events(self._shared[number])
-        return tuple((text, self._shared.of(after), landed) for text, after, landed in events)
+    def _to(self, after: Shared, shared: int) -> int:
+        return self._shared.of(after) - shared << _SHARED
 
-    def _all_events(self, shared: Shared) -> Iterator[tuple[str, Shared, bool | None]]:
+    def _all_events(self, number: int, protected: int) -> tuple[Way, ...]:
+        events = self._of_others(self._shared[number])
+        return tuple(
+            (text, self._to(after, number) + (0 if landed is None else landed - protected), True)
+            for text, after, landed in events
+        )
+
+    def _of_others(self, shared: Shared) -> Iterator[tuple[str, Shared, bool | None]]:
         """What lands, and what can land no longer: then it never did, or did before."""
         for number, is_enable in shared.air:
             yield f"ECS  {_call(number, is_enable=is_enable)} lands", shared.without(number), is_enable

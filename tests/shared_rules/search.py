@@ -86,11 +86,12 @@ class _Search:
 
     def _visit(self, number: int) -> Found | None:
         state, rests = self.states[number], True
-        for _, after, due in self.model.moves(state):
-            self.moves += 1
-            target = self.numbers.setdefault(after, len(self.states))
-            if target == len(self.states):
-                self._add(after, number)
+        moves = self.model.moves(state)
+        self.moves += len(moves)
+        for _, after, due in moves:
+            target = self.numbers.get(after)
+            if target is None:
+                target = self._add(after, number)
                 if self.model.lies(after):
                     return self._found(target, LIES)
             if due:
@@ -100,10 +101,12 @@ class _Search:
             self.rests.append(number)
         return self._found(number, UNWANTED) if rests and not self.model.is_wanted(state) else None
 
-    def _add(self, state: State, before: int) -> None:
+    def _add(self, state: State, before: int) -> int:
+        self.numbers[state] = number = len(self.states)
         self.states.append(state)
         self.before.append(before)
         self.due_before.append([])
+        return number
 
     def _trapped(self) -> int | None:
         """A state from which what is due leads to no rest, whatever happens; None if there is none."""

@@ -47,9 +47,8 @@ def test_nobody_is_misled_while_all_rules_hold() -> None:
 class Sleepless(Model):
     """Somebody always has something left to do."""
 
-    def moves(self, state: State) -> Iterator[Move]:
-        yield from super().moves(state)
-        yield "B    looks", state, True
+    def moves(self, state: State) -> list[Move]:
+        return [*super().moves(state), ("B    looks", state, True)]
 
 
 def test_a_way_that_never_comes_to_rest_is_found() -> None:

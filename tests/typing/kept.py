@@ -7,7 +7,23 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, assert_type, overload
 
+from protectwork_sqs import (
+    AsyncSQSConsumer,
+    Batch,
+    Message,
+    MessageLost,
+    MessageReceived,
+    MessageReturned,
+    MessageSettled,
+    ProtectedMessages,
+    QueueError,
+    SQSConsumer,
+    protected_batches,
+    protected_messages,
+)
+
 from protectwork import (
+    AdapterEvent,
     Event,
     Hold,
     ProtectionManager,
@@ -221,6 +237,70 @@ async def holds(manager: ProtectionManager) -> None:
     with ProtectionManager(settings=Settings(lease=timedelta(hours=1))) as own:
         assert_type(own, ProtectionManager)
     configure(settings=Settings(on_unprotected="raise"))
+
+
+def messages_of_a_loop(client: Any) -> None:
+    for message in protected_messages(client, "https://sqs.us-east-1.amazonaws.com/1/jobs", batch_size=10):
+        assert_type(message, Message)
+        assert_type(message.body, str)
+        assert_type(message.group_id, str | None)
+        assert_type(message.lost.wait(1.0), bool)
+    with protected_messages(client, "", wait_time=timedelta(seconds=5), strict=True) as messages:
+        assert_type(messages, ProtectedMessages)
+        messages.stop()
+
+
+async def messages_of_a_loop_in_asyncio(client: Any) -> None:
+    async with protected_messages(client, "", on_failure="return", max_duration=60.0) as messages:
+        assert_type(messages, ProtectedMessages)
+        async for message in messages:
+            assert_type(message, Message)
+            assert_type(await message.lost.wait_async(), None)
+
+
+async def batches(client: Any) -> None:
+    for batch in protected_batches(client, "", visibility_timeout=60):
+        with batch as same:
+            assert_type(same, Batch)
+            assert_type(list(batch), list[Message])
+    async for batch in protected_batches(client, "", when_refused="run"):
+        async with batch as same:
+            assert_type(same, Batch)
+            assert_type(batch.messages, tuple[Message, ...])
+
+
+def handler(message: Message) -> None: ...
+
+
+async def async_handler(message: Message) -> int:
+    return message.receive_count
+
+
+async def consumers(manager: ProtectionManager) -> None:
+    assert_type(SQSConsumer("", handler, concurrency=4, manager=manager, give_up_after=60).run(), None)
+    assert_type(await AsyncSQSConsumer("", async_handler, concurrency=50, label="jobs").run(), None)
+
+
+class FatesOfMessages:
+    def on_event(self, event: Event) -> None:
+        match event:
+            case MessageReturned():
+                assert_type(event.visible_in_s, float)
+            case MessageReceived():
+                assert_type(event.receive_count, int)
+            case MessageSettled() | MessageLost():
+                assert_type(event.message_id, str)
+            case _:
+                pass
+
+
+class JobSkipped(AdapterEvent): ...
+
+
+def tell_of(manager: ProtectionManager, error: QueueError) -> None:
+    manager.subscribe(FatesOfMessages())
+    assert_type(manager.tell(JobSkipped()), None)
+    assert_type(error.remedy, str | None)
 
 
 def a_fleet(tasks: list[str]) -> None:

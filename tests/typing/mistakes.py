@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from protectwork_sqs import AsyncSQSConsumer, Batch, Message, SQSConsumer, protected_batches, protected_messages
+
 from protectwork import Event, Hold, ProtectionManager, Settings, configure, get_manager, protect, protected
 
 
@@ -75,3 +79,24 @@ class NoObserver:
 def holds(hold: Hold) -> None:
     hold.confirmed = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     hold.nothing = 1  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def of_queues(client: Any, manager: ProtectionManager) -> None:
+    protected_messages(client)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    protected_messages(client, "", 10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    protected_messages(client, "", visibility=60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    protected_messages(client, "", on_failure="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    protected_batches(client, "", wait_time="5s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    SQSConsumer("", takes_nothing)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    SQSConsumer("", print, batch_size=10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    AsyncSQSConsumer("", handler)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    manager.tell("skipped")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def handler(message: Message) -> None:
+    message.done = True  # type: ignore[assignment, method-assign]  # pyright: ignore[reportAttributeAccessIssue]
+    message.text = ""  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def of_a_batch(batch: Batch) -> None:
+    batch.__aiter__()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

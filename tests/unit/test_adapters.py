@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -229,11 +230,12 @@ def looked_at(paused: Pause, clock: FakeClock, *, seconds: int) -> None:
         clock.advance(1)
 
 
+@pytest.mark.parametrize("reason", ["DEPLOYMENT_BLOCKED", "MISSING", "A_NEW_ONE"])
 def test_a_refusal_closes_admission_until_a_lease_is_confirmed_and_ecs_is_asked_meanwhile(
-    manager, backend, clock
+    manager, backend, clock, reason
 ) -> None:
     paused = pause(manager, when_refused=True)
-    backend.answer_next(REFUSED, times=2)
+    backend.answer_next(Answer(outcome=Outcome.REFUSED, reason=reason), times=2)
     refuse(manager, clock)
     looked_at(paused, clock, seconds=5)
     assert manager.admission.reasons == (Pause.REASON,)
@@ -260,6 +262,55 @@ def test_an_older_lease_is_released_without_work_however_long_ecs_refuses_to_ren
     looked_at(paused, clock, seconds=10)
     assert "disable" in [call.name for call in backend.calls]
     looked_at(paused, clock, seconds=600)
+    assert manager.admission.is_open
+
+
+def test_work_that_runs_goes_on_in_a_pause_and_its_lease_is_tried_for(manager, backend, clock) -> None:
+    paused = pause(manager, when_refused=True)
+    running = manager.acquire("job", timeout=0)
+    clock.advance(1)
+    backend.answer_next(REFUSED, times=3)
+    while manager.status().state is State.PROTECTED:
+        clock.advance(1)
+    looked_at(paused, clock, seconds=60)
+    assert not manager.admission.is_open
+    assert [hold.label for hold in manager.status().holds] == ["job"], "a sure lease needs nobody else to ask for it"
+    looked_at(paused, clock, seconds=300)
+    assert manager.admission.is_open
+    assert running.confirmed
+    assert not running.lost
+    assert [call.name for call in backend.calls].count("enable") == 5
+    running.release()
+
+
+def test_a_pause_outlasts_the_loss_of_the_shared_files(backend, clock, tmp_path) -> None:
+    settings = Settings(linger=1, state_dir=tmp_path)
+    tmp_path.chmod(0o700)
+    with ProtectionManager(backend, settings=settings, clock=clock) as manager:
+        manager.start()
+        clock.advance(10)
+        paused = pause(manager, when_refused=True)
+        backend.answer_next(REFUSED, times=2)
+        refuse(manager, clock)
+        looked_at(paused, clock, seconds=3)
+        shutil.rmtree(tmp_path / "record")
+        while not manager.admission.is_open:
+            paused.look()
+            assert manager.confirmed or not manager.admission.is_open
+            clock.advance(1)
+        assert [call.name for call in backend.calls].count("enable") == 3
+        clock.advance(60)
+
+
+def test_who_turns_out_to_be_of_no_service_is_not_kept_waiting(manager, backend, clock) -> None:
+    paused = pause(manager, when_refused=True)
+    backend.answer_next(REFUSED)
+    backend.answer_next(Outcome.NOT_A_SERVICE_TASK)
+    refuse(manager, clock)
+    looked_at(paused, clock, seconds=3)
+    assert not manager.admission.is_open
+    looked_at(paused, clock, seconds=60)
+    assert manager.status().state is State.OFF
     assert manager.admission.is_open
 
 

@@ -10,13 +10,16 @@ from virtual_task import Commons, State
 
 from protectwork import ProtectionManager, Settings
 from protectwork._book import Book
+from protectwork._governor import Governor
 from protectwork._ledger import LoneState, StateError, kernel
 from protectwork._record_text import decoded
-from protectwork._steps import Answered, Call, Demand, HoldBegan, Policy, Send
+from protectwork._standing import Standing
+from protectwork._steps import Answered, Call, Demand, HoldBegan, Policy, Probe, Send
 from protectwork._types import Answer, Outcome
 from protectwork.testing import RecordingBackend
 
 WORK = Demand(in_flight=1, oldest=100.0)
+NOBODY = Demand(gated=False)
 
 
 class Clock:
@@ -305,6 +308,94 @@ def test_what_others_wrote_while_this_process_was_stopped_is_believed(clock: Clo
     second.arrive(WORK, lambda demand: HoldBegan(demand=demand))
     assert clock.now > now + 3.0
     assert second.lease.record.granted is not None
+
+
+def test_of_two_processes_one_enters_the_question_about_the_deployment_and_both_learn_the_answer(clock: Clock) -> None:
+    commons = Commons()
+    one, other = (opened(State(commons, owner * 12), clock) for owner in "ab")
+    assert one.stand(lambda standing: standing.claimed(clock.now))
+    assert not other.stand(lambda standing: standing.claimed(clock.now + 299.0))
+    assert one.stand(lambda standing: standing.answered(superseded=True))
+    other.turn(Demand(gated=False))
+    assert other.lease.record.standing == Standing(asked_at=clock.now, superseded=True)
+    assert other.stand(lambda standing: standing.claimed(clock.now + 300.0))
+
+
+def test_before_it_is_known_who_shares_the_state_nothing_is_entered(clock: Clock) -> None:
+    book = Book(Policy(), random.Random(1), now=lambda: clock.now)
+    assert not book.stand(lambda standing: standing.claimed(clock.now))
+
+
+def test_the_record_is_still_needed_while_nobody_may_ask_about_the_deployment_again(clock: Clock) -> None:
+    class Closing(State):
+        spent = None
+
+        def close(self, *, spent=False):
+            self.spent = spent
+
+    for later_s, spent in ((299.0, False), (300.0, True)):
+        state = Closing(Commons(), "a" * 12)
+        book = opened(state, clock)
+        assert book.stand(lambda standing: standing.claimed(clock.now))
+        clock.now += later_s
+        book.close()
+        assert state.spent is spent
+
+
+def probing(clock: Clock, commons: Commons) -> Book:
+    """A process that does nothing but to ask whether it may change the protection; it knows that there is none."""
+    book = opened(State(commons, "d" * 12), clock, policy=Policy(linger_s=900.0))
+    book.lease.step(clock.now, Probe())
+    assert calls(book, NOBODY) == [Call.GET]
+    book.answer(NOBODY, Answered(answer=Answer(outcome=Outcome.CONFIRMED, protected=False)))
+    clock.now += 1.0
+    return book
+
+
+def test_a_probe_disables_what_nothing_protects_once_and_costs_no_release(clock: Clock) -> None:
+    book = probing(clock, Commons())
+    assert calls(book, NOBODY) == [Call.DISABLE]
+    book.answer(NOBODY, Answered(answer=Answer(outcome=Outcome.CONFIRMED, protected=False)))
+    clock.now += 100.0
+    assert calls(book, NOBODY) == []
+    assert book.lease.record.pace.governor == Governor()
+
+
+def test_a_probe_sends_nothing_while_somebody_holds(clock: Clock) -> None:
+    commons = Commons()
+    book = probing(clock, commons)
+    other = opened(State(commons, "a" * 12), clock)
+    other.arrive(work(clock), lambda demand: HoldBegan(demand=demand))
+    assert calls(book, NOBODY) == []
+    other.state.leave()
+    assert calls(book, NOBODY) == [Call.DISABLE]
+
+
+def test_a_probe_leaves_alone_what_somebody_has_protected(clock: Clock) -> None:
+    book = opened(State(Commons(), "d" * 12), clock, policy=Policy(linger_s=900.0))
+    book.lease.step(clock.now, Probe())
+    assert calls(book, NOBODY) == [Call.GET]
+    book.answer(NOBODY, Answered(answer=Answer(outcome=Outcome.CONFIRMED, protected=True), left_s=3600.0))
+    clock.now += 10.0
+    assert calls(book, NOBODY) == []
+    assert not book.lease.acts_by(clock.now + 60.0)
+
+
+def test_work_that_begins_after_a_probe_without_an_answer_is_sure_only_when_that_has_landed(clock: Clock) -> None:
+    commons = Commons()
+    book = probing(clock, commons)
+    assert calls(book, NOBODY) == [Call.DISABLE]
+    book.answer(NOBODY, Answered(answer=Answer(outcome=Outcome.AMBIGUOUS, sent_at=clock.now)))
+    landed_at = clock.now + 12.0
+    other = opened(State(commons, "a" * 12), clock)
+    demand = work(clock)
+    other.arrive(demand, lambda demand: HoldBegan(demand=demand))
+    while not other.lease.sure(clock.now):
+        assert clock.now < landed_at + 5.0
+        if calls(other, demand):
+            other.answer(demand, Answered(answer=Answer(outcome=Outcome.CONFIRMED, protected=True)))
+        clock.now += 0.5
+    assert clock.now >= landed_at
 
 
 def test_a_fault_as_the_keeper_ends_makes_nobody_wait(tmp_path, monkeypatch) -> None:

@@ -36,7 +36,7 @@ def test_an_extra_that_is_there_but_broken_is_not_called_missing(monkeypatch, tm
 
 def test_help_names_every_command():
     done = subprocess.run([*PROTECTWORK, "--help"], capture_output=True, text=True, check=True)
-    for command in ("status", "run", "fleet", "fake-agent", "demo"):
+    for command in ("status", "run", "doctor", "fleet", "fake-agent", "demo"):
         assert f"  {command} " in done.stdout
 
 
@@ -46,6 +46,7 @@ def test_help_names_every_command():
         ("status", "    3  no usable answer: refused, throttled, ambiguous, unavailable,"),
         ("run", "     75  --on-unprotected raise, and the task is not protected: not started"),
         ("fake-agent", "    export ECS_AGENT_URI=http://127.0.0.1:8099/api/good"),
+        ("doctor", "    1  there are warnings"),
         ("fleet", "    0  ECS has answered, whatever it says of single tasks"),
         ("demo", "    1  some job was in flight while the task was not protected"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,13 @@ from protectwork._settings import Settings
 from protectwork.testing import FakeAgent, FakeEcsApi
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("protectwork", "integrations/protectwork_celery", "integrations/protectwork_sqs")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: str) -> str:
-    """All the Python of a page, in order: later blocks build on earlier ones."""
-    return "\n".join(BLOCK.findall((ROOT / page).read_text()))
+    """All the Python of a page, in order: later blocks build on earlier ones. What needs a queue is run with those."""
+    return "\n".join(block for block in BLOCK.findall((ROOT / page).read_text()) if "protectwork_sqs" not in block)
 
 
 def test_the_example_of_the_readme_protects_each_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +48,20 @@ def test_every_block_of_the_manual_runs(monkeypatch: pytest.MonkeyPatch, request
     names["test_the_worker_is_protected_while_it_works"](request.getfixturevalue("fake_agent"))  # type: ignore[operator]
 
 
+def test_the_service_of_the_lab_loses_no_job(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker, *others = BLOCK.findall((ROOT / "docs/lab.md").read_text())
+    (tmp_path / "worker.py").write_text(worker)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec("\n".join(others), names)
+    report = names["report"]
+    assert [(one.completed is not None) for one in report.deployments] == [True, True]
+    assert report.finished
+    assert re.fullmatch(r"\d+ jobs finished, 0 were killed in flight; \d+ calls\n", capsys.readouterr().out)
+
+
 def test_the_manual_knows_every_setting_and_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs/using.md").read_text(), re.MULTILINE)
     table = {name: default.strip() for name, default in rows if name.islower()}
@@ -58,12 +74,14 @@ def test_the_manual_knows_every_setting_and_its_default() -> None:
     assert table["on_unprotected"] == f"`{defaults.on_unprotected}`"
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/using.md", "docs/celery.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", "docs/using.md", "docs/celery.md", "docs/sqs.md", "docs/lab.md"]
+)
 def test_every_link_and_every_room_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / page).parent.joinpath(target).exists(), target
     for module in re.findall(r"`(_\w+(?:\.py)?)`", text) if page == "ARCHITECTURE.md" else ():
         name = module.removesuffix(".py")
-        rooms = [ROOT / package / name for package in ("protectwork", "integrations/protectwork_celery")]
+        rooms = [ROOT / package / name for package in PACKAGES]
         assert name == "__main__" or any(room.with_suffix(".py").exists() or room.is_dir() for room in rooms), module

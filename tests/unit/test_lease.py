@@ -17,7 +17,7 @@ from protectwork._events import (
     LeaseReleased,
     LeaseRenewed,
 )
-from protectwork._steps import Answered, Call, Policy, Retire, Tick
+from protectwork._steps import Answered, Call, Linger, Policy, Retire, Tick
 from protectwork._types import Answer, Outcome, State
 
 HOUR = 3600.0
@@ -496,6 +496,31 @@ def test_a_task_that_is_to_go_is_released_without_lingering() -> None:
     driver.run(0.2)
     assert not driver.ecs.protected()
     assert driver.calls() == ["get", "enable", "disable"]
+
+
+def test_a_task_that_makes_room_is_released_without_lingering_and_lingers_again_when_it_may_stay() -> None:
+    driver = protected_driver(policy=Policy(linger_s=30.0))
+    driver.lease.step(driver.now, Linger(wanted=False))
+    driver.run(600.0)
+    assert driver.ecs.protected(), "work in flight is protected to its end"
+    driver.end()
+    driver.run(0.2)
+    assert not driver.ecs.protected()
+    driver.lease.step(driver.now, Linger(wanted=True))
+    driver.work(5.0)
+    driver.run(20.0)
+    assert driver.ecs.protected()
+    assert driver.calls() == ["get", "enable", "disable", "enable"]
+
+
+def test_a_lease_that_lingers_ends_at_once_when_the_task_has_to_make_room() -> None:
+    driver = protected_driver(policy=Policy(linger_s=900.0))
+    driver.end()
+    driver.run(60.0)
+    assert driver.ecs.protected()
+    driver.lease.step(driver.now, Linger(wanted=False))
+    driver.run(0.2)
+    assert not driver.ecs.protected()
 
 
 def test_an_answer_that_nobody_waits_for_changes_nothing() -> None:

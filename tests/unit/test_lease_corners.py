@@ -8,7 +8,7 @@ import pytest
 from virtual_ecs import NO, Driver, VirtualEcs, Weather, protected_driver, state
 
 from protectwork._events import LeaseAtRisk, LeaseConfirmed, LeaseLost, LeaseRecovered, LeaseReleased
-from protectwork._steps import Call, Policy, Retire, Tick
+from protectwork._steps import Call, Linger, Policy, Retire, Tick
 from protectwork._types import Answer, Outcome, State
 
 HOUR = 3600.0
@@ -258,6 +258,15 @@ def test_a_task_that_is_to_go_is_not_kept_by_the_governor() -> None:
     driver.end()
     driver.run(0.2)
     assert not driver.ecs.protected()
+
+
+def test_a_task_that_makes_room_is_still_kept_from_flapping_by_the_governor() -> None:
+    driver = Driver(policy=Policy(linger_s=0.5))
+    driver.lease.step(driver.now, Linger(wanted=False))
+    for _ in range(20):
+        driver.work(2.0)
+        driver.run(3.0)
+    assert driver.calls().count("disable") == 3
 
 
 # -- late landings

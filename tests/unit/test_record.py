@@ -10,6 +10,7 @@ import pytest
 from protectwork._merge import merged
 from protectwork._pace import Pace
 from protectwork._record import Record, answered, closed, entered, seen
+from protectwork._standing import Standing
 from protectwork._types import Outcome
 
 HOUR = 3600.0
@@ -183,3 +184,11 @@ def test_whoever_called_last_knows_what_stands_in_the_way_of_the_next_call() -> 
     earlier, later = (replace(NOTHING, pace=Pace().called(at, "a")) for at in (1.0, 2.0))
     for record, mine in ((earlier, later), (later, earlier)):
         assert merged(record, mine, owner="a", now=3.0).pace.ready_at == 9.0
+
+
+def test_whoever_asked_last_about_the_deployment_knows_whether_the_task_is_superseded() -> None:
+    earlier = replace(NOTHING, standing=Standing(asked_at=1.0, superseded=True))
+    later = replace(NOTHING, standing=Standing(asked_at=2.0))
+    for record, mine in ((earlier, later), (later, earlier)):
+        for known in (record, entered(record, number=1, now=0.0, term_s=T)):
+            assert merged(known, mine, owner="a", now=3.0).standing == later.standing

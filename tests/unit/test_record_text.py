@@ -13,6 +13,7 @@ from protectwork._governor import Governor
 from protectwork._pace import Pace
 from protectwork._record import Granted, Record, answered, entered
 from protectwork._record_text import decoded, encoded
+from protectwork._standing import Standing
 from protectwork._types import Answer, Outcome
 
 BOOT = "0123abcd-0123-4567-89ab-0123456789ab"
@@ -39,6 +40,7 @@ def open_writes(count: int, *, containers: int = 1, pace: Pace = BUSY) -> Record
         boot=BOOT,
         arn="f" * 32,
         containers=tuple(f"{number:016x}" for number in range(containers)),
+        standing=Standing(asked_at=NOW - 123.456, superseded=True),
         settled_sure=NOW - 1234.567_891,
         settled_maybe=NOW + 1234.567_891,
         granted=Granted(sent_at=NOW - 3600.0, term_s=7200.0, asked_until=NOW + 3600.0),
@@ -85,6 +87,13 @@ def test_a_pace_in_whose_way_nothing_stands_is_read_back() -> None:
     assert read(encoded(record)) == replace(record, settled_maybe=round(record.settled_maybe, 3))
 
 
+def test_the_place_of_the_task_in_its_service_is_read_back() -> None:
+    for standing in (Standing(), Standing(asked_at=NOW - 10.5), Standing(asked_at=NOW - 10.5, superseded=True)):
+        again = read(encoded(replace(open_writes(1), standing=standing)))
+        assert again is not None
+        assert again.standing == standing
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -106,6 +115,10 @@ def test_a_pace_in_whose_way_nothing_stands_is_read_back() -> None:
         {"asking": False},
         {"governor": None},
         {"arn": "x" * 500},
+        {"standing": [NOW + 5.0, True]},
+        {"standing": [NOW, 1]},
+        {"standing": [NOW]},
+        {"standing": True},
         {"v": 2},
     ],
     ids=str,

@@ -37,10 +37,12 @@ class Body:
     Args:
         name: The task.
         task_id: Its id; the same one may run several times, even at once.
+        journal: The file; that of the environment by default.
     """
 
-    def __init__(self, name: str, *, task_id: str) -> None:
+    def __init__(self, name: str, *, task_id: str, journal: Path | None = None) -> None:
         self._who = f"{uuid.uuid4().hex} {name} {task_id}"
+        self._journal = journal or Path(os.environ[JOURNAL])
 
     def __enter__(self) -> Self:
         self.note("start")
@@ -59,7 +61,7 @@ class Body:
     def note(self, what: str, remark: str = "") -> None:
         """Write one line, in one write: who reads sees it whole or not yet."""
         now = steady_now()  # first the time, then the line: nothing is claimed of what comes after
-        with Path(os.environ[JOURNAL]).open("ab", buffering=0) as file:
+        with self._journal.open("ab", buffering=0) as file:
             file.write(f"{self._who} {os.getpid()} {now!r} {what} {remark}\n".encode())
 
 

@@ -1,0 +1,187 @@
+"""`AsyncSQSConsumer`: a whole consumer in asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Unpack
+
+from protectwork_sqs._bell import Stop
+from protectwork_sqs._clients import async_client
+from protectwork_sqs._consuming import logger
+from protectwork_sqs._crew import Crew
+from protectwork_sqs._custody import InHand
+from protectwork_sqs._drivers import AsyncDriver
+from protectwork_sqs._message import Message
+from protectwork_sqs._options import (
+    ConsumingOptions,
+    Options,
+    check_client,
+    check_concurrency,
+    check_handler,
+    check_result,
+)
+from protectwork_sqs._signals import stops_on_sigterm
+
+__all__ = ["AsyncSQSConsumer"]
+
+_LOOK_EVERY_S = 0.1
+_TASKS = 3  # of ours that ask SQS: one receives, one extends, one deletes
+
+
+class AsyncSQSConsumer:
+    """Handles the messages of a queue in asyncio, each one protected, kept invisible to others, and settled.
+
+        await AsyncSQSConsumer(queue_url, handle, concurrency=8).run()
+
+    As `SQSConsumer`, with a task for each message. A cancellation of `run` is one of the handlers too: their messages
+    go back at once, and those that a receipt under way still brings.
+
+    Args:
+        queue_url: The URL of the queue.
+        handler: An async function, called with each `Message`.
+        concurrency: How many messages are handled at once, 1 to 1000.
+        client: A client of aiobotocore; made by the configuration of AWS when not given, with time-outs.
+        options: See `ConsumingOptions`.
+
+    Raises:
+        SettingsError: An argument is outside its rule.
+    """
+
+    def __init__(
+        self,
+        queue_url: str,
+        handler: Callable[[Message], Coroutine[Any, Any, object]],
+        *,
+        concurrency: int = 8,
+        client: Any = None,
+        **options: Unpack[ConsumingOptions],
+    ) -> None:
+        self._options = Options.of(queue_url, **options)
+        self._handler = check_handler(handler, asynchronous=True)
+        self._concurrency = check_concurrency(concurrency)
+        if client is not None:
+            check_client(client, asynchronous=True)
+        self._client = client
+        self._stop = Stop()
+
+    def stop(self) -> None:
+        """Receive no more: `run` returns when what runs has ended, and what has not started goes back.
+
+        Never blocks; any thread, task and signal handler may call it. It is for good: a later `run` returns at once.
+        """
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Handle messages until `stop`, or until SIGTERM if the loop runs on the main thread.
+
+        Returns when what ran has ended and is settled: a receipt that is under way may take its `wait_time`, also when
+        this is cancelled.
+
+        Raises:
+            SettingsError: The client cannot be made: credentials, a region or aiobotocore are missing.
+            QueueError: Messages cannot be received.
+        """
+        if self._client is not None:
+            await self._run(self._client)
+            return
+        async with await async_client(self._options, connections=_TASKS) as client:
+            await self._run(client)
+
+    async def _run(self, client: Any) -> None:
+        await _Running(client, self._handler, self._options, self._stop, self._concurrency).run()
+
+
+class _Running:
+    """One run: this task receives, others handle, one extends the visibility, and one deletes."""
+
+    def __init__(
+        self,
+        client: Any,
+        handler: Callable[[Message], Coroutine[Any, Any, object]],
+        options: Options,
+        stop: Stop,
+        concurrency: int,
+    ) -> None:
+        self._handler, self._stop = handler, stop
+        self._driver, self._extending, self._settling = AsyncDriver(client), AsyncDriver(client), AsyncDriver(client)
+        self._crew = Crew(
+            options,
+            stop,
+            concurrency=concurrency,
+            start=self._start,
+            on_ended=self._settling.bell.ring,
+            on_free=self._driver.bell.ring,
+        )
+        self._custody = self._crew.consuming.custody
+        self._custody.on_taken = self._extending.bell.ring
+        self._handling: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        self._stop.rings(self._driver.bell)
+        beside = [
+            asyncio.create_task(self._extending.repeat(self._custody.extend), name="protectwork-sqs-visibility"),
+            asyncio.create_task(self._settling.repeat(self._crew.flush), name="protectwork-sqs-settle"),
+        ]
+        try:
+            with stops_on_sigterm(self._stop.set):
+                try:
+                    await self._driver.run(self._crew.intake())
+                except asyncio.CancelledError:
+                    self._interrupt()
+                    raise
+                finally:
+                    await self._wind_down()
+        finally:
+            self._stop.forget(self._driver.bell)
+            self._crew.consuming.end()
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
+
+    async def _wind_down(self) -> None:
+        """What has not started goes back, and what runs is finished, however this came about."""
+        cancelled: asyncio.CancelledError | None = None
+        self._crew.consuming.close()
+        while not self._crew.is_idle:
+            try:
+                await self._driver.run(self._crew.flush())  # here too, for the task that does so may be cancelled
+                await self._driver.bell.wait_async(_LOOK_EVERY_S)
+            except asyncio.CancelledError as error:
+                self._interrupt()
+                cancelled = error
+        if cancelled:
+            raise cancelled
+
+    def _interrupt(self) -> None:
+        for task in tuple(self._handling):
+            task.cancel()
+
+    def _start(self, item: InHand) -> None:
+        if not self._crew.begins(item):
+            return
+        task = asyncio.get_running_loop().create_task(self._handle(item.message))
+        self._handling.add(task)
+        task.add_done_callback(partial(self._ended, item))
+
+    async def _handle(self, message: Message) -> None:
+        try:
+            check_result(await self._handler(message))
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                raise
+            name = self._crew.consuming.queue.name
+            logger.error("the handler of the message %s of %s raised", message.id, name, exc_info=True)
+        else:
+            if not message.has_failed:
+                message.done()
+
+    def _ended(self, item: InHand, task: asyncio.Task[None]) -> None:
+        """Note that a handler has ended; one that was cancelled before its first step ends here too."""
+        self._handling.discard(task)
+        interrupted = task.cancelled()
+        if not interrupted:
+            task.exception()  # SystemExit, say: the loop has ended by it, so nothing more need be told of it
+        self._crew.ended(item, interrupted=interrupted and not item.message.is_done)

@@ -1,0 +1,117 @@
+"""No message begins that has to wait: not while admission is closed, whoever closed it, and not where ECS refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer, protected_messages
+
+from protectwork import Answer, Outcome, ProtectionManager, Settings
+from protectwork.testing import FakeClock, RecordingBackend
+
+from .sqs_client import FIFO_URL, URL, AsyncMemoryClient, MemoryClient, held, options, until
+
+REASON = "the test closes it"
+
+
+@pytest.fixture
+def closing(manager: ProtectionManager) -> Iterator[ProtectionManager]:
+    yield manager
+    manager.admission.reopen(REASON)
+
+
+def in_a_loop(url: str, handle: Callable[[Message], None], client: MemoryClient, **more: Any) -> Any:
+    messages = protected_messages(client, url, batch_size=3, **more)
+
+    def run() -> None:
+        for message in messages:
+            handle(message)
+
+    return messages, run
+
+
+def on_threads(url: str, handle: Callable[[Message], None], client: MemoryClient, **more: Any) -> Any:
+    consumer = SQSConsumer(url, handle, client=client, **more)
+    return consumer, consumer.run
+
+
+def in_asyncio(url: str, handle: Callable[[Message], None], client: MemoryClient, **more: Any) -> Any:
+    async def handle_async(message: Message) -> None:
+        handle(message)
+
+    consumer = AsyncSQSConsumer(url, handle_async, client=client, **more)
+    return consumer, lambda: asyncio.run(consumer.run())
+
+
+SHAPES = [(MemoryClient, in_a_loop), (MemoryClient, on_threads), (AsyncMemoryClient, in_asyncio)]
+
+
+@pytest.mark.parametrize(("client_of", "consume"), SHAPES)
+def test_what_comes_after_admission_was_closed_goes_back(
+    closing: ProtectionManager, client_of: type[MemoryClient], consume: Callable[..., Any]
+) -> None:
+    client = client_of(messages=1)
+    client.instead["receive_message"].append(lambda _: closing.admission.close(REASON))
+    consumer, run = consume(URL, pytest.fail, client, **options(closing))
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: bool(client.received()) and client.visible() == ["m0"])
+    consumer.stop()
+    thread.join()
+    assert client.received() == {"m0": 1}
+
+
+@pytest.mark.parametrize(("client_of", "consume"), SHAPES)
+def test_what_waits_for_its_turn_when_admission_is_closed_goes_back(
+    closing: ProtectionManager, client_of: type[MemoryClient], consume: Callable[..., Any]
+) -> None:
+    def handle(message: Message) -> None:
+        handled.append(message.id)
+        closing.admission.close(REASON)
+
+    handled: list[str] = []
+    client = client_of(messages=3, fifo=True)
+    consumer, run = consume(FIFO_URL, handle, client, **options(closing))
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: client.visible() == client.left() == ["m1", "m2"])
+    consumer.stop()
+    thread.join()
+    assert handled == ["m0"]
+    assert client.received() == {"m0": 1, "m1": 1, "m2": 1}
+
+
+@pytest.mark.parametrize(("client_of", "consume"), SHAPES)
+def test_what_waits_for_its_turn_when_the_lease_is_lost_to_a_refusal_goes_back(
+    client_of: type[MemoryClient], consume: Callable[..., Any]
+) -> None:
+    def handle(message: Message) -> None:
+        handled.append(message.id)
+        backend.answer_next(Answer(outcome=Outcome.REFUSED, reason="DEPLOYMENT_BLOCKED"), times=1000)
+        clock.advance(3 * 3600)
+        assert not manager.confirmed
+
+    clock = FakeClock()
+    backend = RecordingBackend(clock=clock)
+    with ProtectionManager(backend, settings=Settings(linger=600), clock=clock) as manager:
+        manager.start()
+        clock.advance(10)
+        hold = manager.acquire("first", timeout=0)
+        clock.advance(10)
+        assert hold.confirmed
+        hold.release()
+        handled: list[str] = []
+        client = client_of(messages=3, fifo=True)
+        consumer, run = consume(FIFO_URL, handle, client, **options(manager))
+        thread = threading.Thread(target=run)
+        thread.start()
+        until(lambda: client.visible() == client.left() == ["m1", "m2"])
+        consumer.stop()
+        thread.join()
+        assert handled == ["m0"]
+        assert held(manager) == []
+        clock.advance(60)
