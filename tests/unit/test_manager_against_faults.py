@@ -20,8 +20,7 @@ from protectwork.testing import FakeAgent, FakeEcsApi, Fault, faults
 from .backend_worlds import WORLDS, World
 
 ACQUIRE_TIMEOUT_S = 6.0
-MOST_AT_ONCE = 10  # more would keep a call from being sent within its deadline
-DEADLINE_S = {"agent": 0.4, "ecs": 2.0}  # boto3 takes its time even for a call that goes well
+DEADLINE_S = {"agent": 0.4, "ecs": 1.0}  # boto3 takes its time even for a call that goes well
 RECOVERS_S = 66.0
 
 FAULTS: dict[str, Fault] = {
@@ -76,9 +75,9 @@ class Story:
     lasted_s: float = 0.0
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def on_event(self, event: object) -> None:
-        if type(event).__name__ == "CallFinished":
-            self.outcomes.append(event.answer.outcome)  # type: ignore[attr-defined]
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, CallFinished) and event.call == "enable":
+            self.outcomes.append(event.answer.outcome)
 
 
 def watch(manager: ProtectionManager, ecs: FakeAgent | FakeEcsApi, story: Story, stop: threading.Event) -> None:
@@ -139,7 +138,7 @@ def stories() -> Stories:
     told: Stories = {}
     for world in WORLDS:
         names = [name for of, name in CASES if of == world.name]
-        with ThreadPoolExecutor(min(len(names), MOST_AT_ONCE)) as pool:
+        with ThreadPoolExecutor(len(names)) as pool:
             results = pool.map(partial(tell, world), [FAULTS[name] for name in names])
             told |= {(world.name, name): story for name, story in zip(names, results, strict=True)}
     return told
@@ -165,9 +164,12 @@ def test_the_calls_are_counted_and_never_more_than_one_a_second(stories: Stories
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_every_fault_is_taken_for_what_it_is(stories: Stories, case: tuple[str, str]) -> None:
-    expected = OUTCOMES.get(case[1], Outcome.AMBIGUOUS)
-    assert set(stories[case].outcomes[: stories[case].enables]) <= {expected, Outcome.CONFIRMED}
-    assert stories[case].outcome is expected
+    """On a busy machine a call may be over before anything was sent: then, and only then, it says so."""
+    story = stories[case]
+    expected = {OUTCOMES.get(case[1], Outcome.AMBIGUOUS), Outcome.UNAVAILABLE}
+    assert set(story.outcomes) <= expected | {Outcome.CONFIRMED}
+    assert story.outcome in expected
+    assert len(story.outcomes) - story.outcomes.count(Outcome.UNAVAILABLE) == story.enables
 
 
 @pytest.mark.parametrize("case", RECOVERING, ids=" ".join)
