@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from nursery import CORE
 from programs import run
 
 from protectwork.testing import FakeAgent
@@ -87,7 +88,7 @@ def ended(**facts):
 def forked(agent: FakeAgent, directory: Path, program: str, *rest: object) -> dict:
     """What a program told that forks; coverage does not look on, for its locks would stay locked in the children."""
     directory.mkdir(mode=0o700)
-    done = run(PRELUDE + program, json.dumps([agent.uri, str(directory), LINGER_S, *rest]), measured=False)
+    done = run(PRELUDE + program, json.dumps([agent.uri, str(directory), LINGER_S, *rest]), measured=False, loaded=CORE)
     assert (done.code, done.err) == (0, "")
     facts = json.loads(done.out)
     pids = {os.getpid(), facts["pid"], *(child["pid"] for child in facts["children"])}
