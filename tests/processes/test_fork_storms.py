@@ -35,9 +35,10 @@ manager = ProtectionManager(AgentBackend(uri), settings=settings, random=Steady(
 parent, said, say, pids = os.getpid(), *os.pipe(), []
 
 def started():
-    # Nothing that the package opens is left to do.
+    # Nothing that the package opens is left to do, and the keeper sleeps.
     manager.start()
-    while not (manager._keeper.book.is_open and not manager._keeper.lease.record.unknown):
+    keeper = manager._keeper
+    while not keeper.book.is_open or keeper.lease.record.unknown or keeper.wakes_at < steady_now():
         time.sleep(0.005)
 
 def span(work_s=0.0, **options):
@@ -77,8 +78,9 @@ def children():
     return told
 
 def ended(**facts):
-    # The end of the parent: its last hold has ended, and the task is released before this returns.
-    while not manager._keeper.is_idle():
+    # The end of the parent: its last hold has ended, and the task is released before this returns, unless it has come
+    # and gone so often that it has to wait for minutes until it may make another release.
+    while not manager._keeper.is_idle() and manager._keeper.lease.due(steady_now()) < steady_now() + 60:
         time.sleep(0.01)
     print(json.dumps({"pid": parent, **facts}), flush=True)
     os._exit(0)

@@ -35,7 +35,7 @@ Pool = Literal["prefork", "threads", "gevent", "eventlet", "solo"]
 _GREEN = ("gevent", "eventlet")
 
 LINGER_S = 0.5
-BOUND_S = 60.0
+BOUND_S = 180.0
 _LOG_AT_MOST = 6000
 _PROJECT = "integrations.celery_worker.proj"
 _TESTS = Path(__file__).parents[2]
