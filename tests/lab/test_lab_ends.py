@@ -33,7 +33,7 @@ STUBBORN = "trap '' TERM; setsid sleep 1000 & sleep 1000 & echo ready; while :; 
 
 def here() -> tuple[list[str], list[str]]:
     """What this process has open, ports among it, and its threads; by kind, for their numbers change."""
-    links = (os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+    links = (str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
     return sorted(link.partition(":")[0] for link in links), sorted(thread.name for thread in threading.enumerate())
 
 
