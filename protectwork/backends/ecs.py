@@ -81,7 +81,7 @@ class EcsBackend:
         self._new_api = partial(EcsApi, endpoint_url=endpoint_url, session=session, now=now)
         self._api: EcsApi | None = None
         self._deadline_s = deadline_s
-        _load_under_eventlet()
+        _load_under_greenlets()
 
     def enable(self, minutes: int) -> Answer:
         """Protect the task for ``minutes`` from now.
