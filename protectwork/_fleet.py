@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol, cast
 
-from protectwork._errors import EcsThrottledError, EcsUnavailableError, SettingsError
+from protectwork._errors import EcsThrottledError, SettingsError
 from protectwork._settings import seconds, shown
 from protectwork._types import Seconds, TaskProtections
 from protectwork.backends import require_boto3
+from protectwork.backends._arns import id_of
 from protectwork.backends._ecs_answers import read_protections
+from protectwork.backends._ecs_faults import unusable
 
-__all__ = ["Fleet", "get_task_protection", "pages", "unusable"]
+__all__ = ["Fleet", "get_task_protection", "pages"]
 
 _PAGE = 100  # tasks in one GetTaskProtection (contract §2)
 _CALL_S = 20.0  # boto3's two attempts, and what it takes to load it
@@ -128,10 +130,10 @@ class Fleet:
         part = read_protections(self.ask("get_task_protection", tasks=list(tasks)))
         if part is None:
             raise unusable("GetTaskProtection", "it has another shape")
-        named = [_id(entry.task_arn) for entry in part.protected_tasks]
-        named += [_id(failure.task_arn) for failure in part.failures if failure.task_arn]
+        named = [id_of(entry.task_arn) for entry in part.protected_tasks]
+        named += [id_of(failure.task_arn) for failure in part.failures if failure.task_arn]
         nameless = sum(failure.task_arn is None for failure in part.failures)
-        asked = {_id(task) for task in tasks}
+        asked = {id_of(task) for task in tasks}
         if len(named) + nameless != len(asked) or not asked.issuperset(named) or len(set(named)) != len(named):
             detail = f"it speaks of {len(named) + nameless} tasks, and was asked for {len(asked)}, or speaks of others"
             raise unusable("GetTaskProtection", detail)
@@ -141,12 +143,6 @@ class Fleet:
 def pages(entries: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """Part a sequence into such of at most `size`."""
     return (entries[start : start + size] for start in range(0, len(entries), size))
-
-
-def unusable(operation: str, detail: str) -> EcsUnavailableError:
-    """The error that says: there was an answer, and it cannot be read."""
-    remedy = "ask again; if it stays so, look at what stands between here and the ECS API"
-    return EcsUnavailableError(operation=operation, reason="unusable answer", detail=detail, remedy=remedy)
 
 
 def _api(region: str | None, session: Any) -> _Api:
@@ -163,15 +159,10 @@ def _tasks(tasks: object) -> list[str]:
     named = [_text("each of tasks", task) for task in cast("Iterable[object]", tasks)]
     if not named:
         raise SettingsError(setting="tasks", rule=rule, value="none")
-    return list({_id(task): task for task in named}.values())
+    return list({id_of(task): task for task in named}.values())
 
 
 def _text(setting: str, value: object) -> str:
-    if isinstance(value, str) and _id(value).strip() and value.isprintable():
+    if isinstance(value, str) and id_of(value).strip() and value.isprintable():
         return value
     raise SettingsError(setting=setting, rule="a name or an ARN", value=shown(value))
-
-
-def _id(task: str) -> str:
-    """What is the task's own of its ARN; an ARN may lack the cluster's segment."""
-    return task.rpartition("/")[2]

@@ -11,7 +11,7 @@ from typing import cast
 from protectwork._errors import EcsAccessError, EcsError, EcsRequestError, EcsThrottledError, EcsUnavailableError
 from protectwork.backends._remote_text import escaped
 
-__all__ = ["Fault", "Kind", "error_of", "fault_of", "remedy_for"]
+__all__ = ["Fault", "Kind", "error_of", "fault_of", "remedy_for", "unusable"]
 
 _NO_CREDENTIALS = "NoCredentialsError"
 _NO_REGION = frozenset({"NoRegionError", "InvalidRegionError"})
@@ -118,6 +118,12 @@ def error_of(fault: Fault, *, operation: str) -> EcsError:
     remedy = remedy_for(fault.reason) or _REMEDIES[fault.kind].format(operation=operation)
     error = classes.get(fault.kind, EcsUnavailableError)
     return error(operation=operation, reason=fault.reason, detail=fault.detail, remedy=remedy)
+
+
+def unusable(operation: str, detail: str) -> EcsUnavailableError:
+    """The error that says: there was an answer, and it cannot be read."""
+    remedy = "ask again; if it stays so, look at what stands between here and the ECS API"
+    return EcsUnavailableError(operation=operation, reason="unusable answer", detail=detail, remedy=remedy)
 
 
 def remedy_for(reason: str | None) -> str | None:
