@@ -151,7 +151,7 @@ _NAMED_REMEDIES = (
         "look at the credentials and the machine's clock; in ECS remove AWS_ACCESS_KEY_ID and its like",
     ),
     (_PROFILES, "look at AWS_PROFILE, and at ~/.aws/config and ~/.aws/credentials"),
-    (_NO_REGION, "name the Region: set AWS_REGION, or give it"),
+    (_NO_REGION, "give the Region, or set AWS_REGION or AWS_DEFAULT_REGION"),
     (_NOT_FOUND, "look at the name, and at the account and Region that were asked"),
 )
 

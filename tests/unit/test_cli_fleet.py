@@ -256,8 +256,10 @@ def test_no_region_is_one_line(ecs, monkeypatch, tmp_path):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert "AWS_REGION" in one_line(fleet(), 3)
+    assert "give the Region, or set AWS_REGION or AWS_DEFAULT_REGION" in one_line(fleet(), 3)
     assert fleet("--region", "eu-west-1").exit_code == 0
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert fleet().exit_code == 0, "which boto3 alone would not read"
 
 
 def test_nobody_there_is_one_line(ecs, monkeypatch):

@@ -117,6 +117,40 @@ def test_without_metadata_cluster_and_task_have_to_be_given(given):
     assert "give cluster and task" in (caught.value.remedy or "")
 
 
+@pytest.mark.parametrize(
+    ("given", "setting"),
+    [
+        ({"cluster": 3, "task": ARN}, "cluster"),
+        ({"cluster": "work", "task": 4}, "task"),
+        ({"region": 5}, "region"),
+        ({"session": "default"}, "session"),
+        ({"endpoint_url": "localhost:8000"}, "endpoint_url"),
+        *[({"deadline_s": wrong}, "deadline_s") for wrong in ("x", 0, -1, True, float("nan"), None)],
+    ],
+    ids=str,
+)
+def test_an_argument_of_a_wrong_type_is_told_at_once(given, setting):
+    with pytest.raises(SettingsError) as caught:
+        EcsBackend(**{"cluster": "work", "task": ARN, **given})
+    assert caught.value.setting == setting
+
+
+def test_an_arn_that_is_given_tells_the_region(ecs):
+    made = len(ecs.calls)
+    cluster, task = ecs.cluster.arn, ecs.task.arn.rpartition("/")[2]
+    regionless = Regionless()
+    EcsBackend(cluster=cluster, task=task, endpoint_url=ecs.url, session=regionless, deadline_s=PATIENT_S).get()
+    assert f"/{ecs.cluster.region}/ecs/" in ecs.calls[made].request.headers["authorization"]
+
+
+class Regionless:
+    """A session of no Region."""
+
+    def client(self, *arguments: object, **options: object) -> object:
+        assert options["region_name"]
+        return session().client(*arguments, **options)
+
+
 def test_a_metadata_uri_that_leads_elsewhere_is_refused():
     with pytest.raises(SettingsError, match="loopback, link-local or private"):
         EcsBackend("http://example.com/v4/x")
