@@ -123,6 +123,9 @@ def _init(facts: Facts) -> Iterator[Finding]:
     if init is None:
         return
     name = printable(init.name)
+    if init.forwards:
+        yield Finding(check="init", level=Level.OK, text=f"the first process, {name}, passes SIGTERM on")
+        return
     if init.catches_sigterm:
         yield Finding(check="init", level=Level.OK, text=f"the first process, {name}, handles SIGTERM")
         return

@@ -17,6 +17,10 @@ from protectwork.testing import FakeAgent, FakeEcsApi, faults
 BOUND_S = 30.0
 KEYS = {"status", "backend", "task_arn", "findings", "settings"}
 CAUGHT, IGNORED = "SigCgt:\t0000000000004002\n", "SigCgt:\t0000000000000002\n"
+# Of tini 0.19: while it waits by sigtimedwait, what it waits for does not count as blocked.
+TINI = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000300000\nSigCgt:\t0000000000000000\n"
+# Of what waits by a signalfd.
+SIGNALFD = "SigBlk:\tfffffffe7bfa7a25\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n"
 STATEMENT = (
     '{"Effect": "Allow", "Action": ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],'
     ' "Resource": "arn:aws:ecs:us-west-2:111122223333:task/work/*"}'
@@ -315,8 +319,9 @@ def test_a_state_that_cannot_be_shared_is_told_and_nothing_is_asked_for(here):
 
 
 def test_only_with_try_it_protects_and_releases_the_task(here):
-    code, _, found = here.found("--try")
-    assert (code, found["put"]["level"]) == (0, "ok")
+    code, said, found = here.found("--try", PROTECTWORK_ACQUIRE_TIMEOUT="0")
+    assert (code, found["put"]["level"]) == (0, "ok"), "it has a patience of its own"
+    assert said["settings"]["acquire_timeout"] == {"value": "0 s", "origin": "environment"}
     assert [change.protected for change in here.agent.changes] == [True, False]
     [enable] = here.agent.enables
     assert enable.minutes == 1
@@ -348,7 +353,11 @@ def test_with_try_a_refusal_is_told(here):
         ("sh", IGNORED, "warning", "exec"),
         ("python", IGNORED, "warning", "let it handle SIGTERM"),
         ("bash", CAUGHT, "ok", None),
-        ("tini", CAUGHT, "ok", None),
+        ("tini", TINI, "ok", None),
+        ("docker-init", TINI, "ok", None),
+        ("init", TINI, "ok", None),
+        ("dumb-init", TINI, "ok", None),
+        ("catatonit", SIGNALFD, "ok", None),
     ],
 )
 def test_a_first_process_that_swallows_sigterm_is_told(protected, name, status, level, remedy):
