@@ -17,6 +17,7 @@ from protectwork._forks import forgets_on_fork, no_fork
 from protectwork._native import hush, is_patched
 from protectwork._types import Answer, Outcome
 from protectwork.backends._arns import region_of
+from protectwork.backends._credentials import own_method
 from protectwork.backends._deadline import Bounded, OutOfTimeError, Permit, PermitBody
 from protectwork.backends._ecs_answers import classify_fault, classify_reply
 from protectwork.backends._ecs_faults import Fault, Kind, error_of, fault_of
@@ -26,10 +27,11 @@ from protectwork.backends._minutes import whole_minutes
 from protectwork.backends._remote_text import escaped
 from protectwork.backends.metadata import VARIABLE, read_task_metadata
 
-__all__ = ["EcsApi", "EcsBackend"]
+__all__ = ["EcsApi", "EcsBackend", "own_credentials"]
 
 _DEADLINE_S = 6.0
 _METADATA_S = 3.0
+_FILES_S = 10.0  # they are read in no time, but boto3 may have to be loaded first
 # By itself boto3 would try for minutes (contract §2).
 _CONNECT_S, _READ_S, _ATTEMPTS = 2, 5, 2
 _FIRST_ERROR = 300
@@ -261,6 +263,27 @@ class EcsApi:
         call.doing = "looking for credentials"
         own = getattr(self._session, "region_name", None)
         return self._line_of(session, region=self._region or own or os.environ.get("AWS_REGION") or None)
+
+
+def own_credentials(*, deadline_s: float = _FILES_S) -> str | Fault | None:
+    """By which method boto3 finds credentials of the application's own, which hide the task role; asks nobody for any.
+
+    Args:
+        deadline_s: How long it may block, in seconds.
+
+    Returns:
+        boto3's name of the method, ``env`` say; None where there are no such credentials; or what boto3 stumbles over.
+    """
+    found: list[str | Fault | None] = []
+
+    def look() -> None:
+        try:
+            found.append(own_method(_load().session.botocore.session.get_session()))
+        except Exception as error:  # noqa: BLE001 - whatever boto3 raises is what it will raise at the first call
+            found.append(fault_of(error))
+
+    Bounded("ecs-credentials").run(look, by=steady_now() + deadline_s)
+    return found[0] if found else Fault(kind=Kind.UNKNOWN, reason="out of time", detail="looking for credentials")
 
 
 def _load() -> Any:

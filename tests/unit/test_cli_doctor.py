@@ -34,6 +34,8 @@ class Here:
         self.init, self.agent, self.ecs = init, agent, ecs
         self.environ = {**agent.environ(), **ecs.environ(), "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
         del self.environ["AWS_ACCESS_KEY_ID"]
+        self.environ["AWS_CONFIG_FILE"] = str(init / "config")
+        self.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(init / "credentials")
         self.begins_with("python", CAUGHT)
 
     def begins_with(self, name, status):
@@ -121,6 +123,19 @@ def test_the_ecs_api_is_examined_when_there_is_no_agent(here):
         "UpdateTaskProtection",
     ]
     assert here.ecs.changes == ()
+
+
+def test_credentials_of_a_file_hide_the_task_role_too(protected):
+    (protected.init / "credentials").write_text("[default]\naws_access_key_id=AKIAAPP\naws_secret_access_key=s\n")
+    code, _, found = protected.found("--backend", "ecs")
+    assert (code, found["credentials"]["level"]) == (1, "warning")
+    assert found["credentials"]["text"].startswith("AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials: boto3 takes")
+
+
+def test_a_profile_that_is_not_there_hides_the_task_role_too(protected):
+    _, _, found = protected.found("--backend", "ecs", AWS_PROFILE="no-such")
+    assert "ProfileNotFound" in found["credentials"]["text"]
+    assert "AWS_PROFILE" in found["credentials"]["remedy"]
 
 
 def test_another_way_to_ecs_may_be_named_and_is_an_argument(protected):
