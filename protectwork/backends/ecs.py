@@ -20,7 +20,7 @@ from protectwork.backends._arns import region_of
 from protectwork.backends._credentials import own_method
 from protectwork.backends._deadline import Bounded, OutOfTimeError, Permit, PermitBody
 from protectwork.backends._ecs_answers import classify_fault, classify_reply
-from protectwork.backends._ecs_faults import Fault, Kind, error_of, fault_of
+from protectwork.backends._ecs_faults import NO_METADATA, Fault, Kind, error_of, fault_of
 from protectwork.backends._endpoint import metadata_url
 from protectwork.backends._given import check_client, check_deadline, name_given
 from protectwork.backends._minutes import whole_minutes
@@ -76,7 +76,7 @@ class EcsBackend:
         session: Any = None,
     ) -> None:
         if not (metadata_uri or (cluster and task)):
-            remedy = "ECS sets it; elsewhere give cluster and task"
+            remedy = "ECS sets it; elsewhere give cluster and task to EcsBackend"
             raise SettingsError(setting=VARIABLE, rule="set for the backend ecs", value="nothing", remedy=remedy)
         check_client(region=region, endpoint_url=endpoint_url, session=session)
         check_deadline(deadline_s)
@@ -117,7 +117,7 @@ class EcsBackend:
             task = self._which(min(_METADATA_S, self._deadline_s))
         except MetadataError as error:
             said = escaped(f"{error.reason}: {error.detail}" if error.detail else error.reason)
-            return Answer(outcome=Outcome.UNAVAILABLE, reason="no metadata", detail=said)
+            return Answer(outcome=Outcome.UNAVAILABLE, reason=NO_METADATA, detail=said)
         self._api = self._api or self._new_api(region=task.region)
         named = {"cluster": task.cluster, "tasks": [task.task], **parameters}
         exchange = self._api.exchange(operation, named, deadline_s=end_by - steady_now(), once=True)

@@ -87,7 +87,8 @@ def _metadata(facts: Facts) -> Iterator[Finding]:
         case error:
             level = Level.WARNING if facts.needs_boto3 else Level.NOTE
             remedy = "look at ECS_CONTAINER_METADATA_URI_V4, which must be as ECS set it"
-            yield Finding(check="task", level=level, text=str(error), remedy=remedy)
+            text = str(error).removesuffix(f"; {remedy}")
+            yield Finding(check="task", level=level, text=text, remedy=remedy)
 
 
 def _stop(task: TaskMetadata) -> Iterator[Finding]:

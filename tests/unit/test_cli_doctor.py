@@ -145,6 +145,16 @@ def test_another_way_to_ecs_may_be_named_and_is_an_argument(protected):
     assert calls(protected) == []
 
 
+def test_a_metadata_endpoint_that_is_not_there_is_not_blamed_on_the_way_to_ecs(here):
+    code, _, found = here.found("--backend", "ecs", ECS_CONTAINER_METADATA_URI_V4="http://127.0.0.1:9/v4/x")
+    assert code == 2
+    assert found["get"]["remedy"] == found["task"]["remedy"] == METADATA
+    assert METADATA not in found["task"]["text"], "once is enough"
+
+
+METADATA = "look at ECS_CONTAINER_METADATA_URI_V4, which must be as ECS set it"
+
+
 # -- outside ECS
 
 
@@ -201,6 +211,7 @@ def test_an_address_that_may_not_be_called_is_broken(here):
     assert (code, said["backend"]) == (2, None)
     assert found["backend"]["text"].startswith("ECS_AGENT_URI must be")
     assert "allow_endpoint" in found["backend"]["remedy"]
+    assert "allow_endpoint" not in found["backend"]["text"]
 
 
 # -- what ECS says
