@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
+from nursery import CORE
 from programs import run
 
 from protectwork import EcsAccessError, EcsRequestError, EcsThrottledError, EcsUnavailableError, SettingsError
@@ -353,7 +354,7 @@ def test_a_connection_that_is_reset_is_not_made_again_once_it_was_used():
     assert (answer.outcome, len(used)) == (Outcome.AMBIGUOUS, 1)
 
 
-# --- processes: interpreters of their own
+# --- processes of their own
 
 
 FORK = """
@@ -375,7 +376,7 @@ print(manager.status().backend)
 
 def test_a_forked_child_shares_the_lease_and_makes_its_own_calls():
     with FakeEcsApi(delay_scale=0) as ecs:
-        done = run(FORK, PYTHONWARNINGS="ignore", **ecs.environ())
+        done = run(FORK, loaded=CORE, PYTHONWARNINGS="ignore", **ecs.environ())
         assert (done.out, done.err, done.code) == ("ecs\n", "", 0)
         assert len(ecs.enables) == 1, "the child joined the parent's lease"
         assert not ecs.protected
@@ -413,7 +414,7 @@ with protect("script") as hold:
 
 def test_the_exit_of_a_script_releases_what_it_held():
     with FakeEcsApi(delay_scale=0) as ecs:
-        done = run(EXIT, **ecs.environ())
+        done = run(EXIT, loaded=CORE, **ecs.environ())
         assert (done.out, done.err, done.code) == ("True\n", "", 0)
         assert [change.protected for change in ecs.changes] == [True, False]
 
@@ -430,7 +431,7 @@ print(json.dumps([manager.status().backend, loaded, threading.active_count()]))
 
 def test_to_build_the_manager_loads_no_boto3_and_starts_no_thread():
     with FakeEcsApi(delay_scale=0) as ecs:
-        done = run(LOADS, **ecs.environ())
+        done = run(LOADS, loaded=CORE, **ecs.environ())
         assert json.loads(done.out) == ["ecs", False, 1]
         assert ecs.calls == ()
 
