@@ -56,7 +56,8 @@ def read_protections(reply: Mapping[str, object]) -> TaskProtections | None:
     """Read a page of ``protectedTasks`` and ``failures``; None if it has neither, or an entry that cannot be read."""
     if not reply.keys() & {"protectedTasks", "failures"}:
         return None
-    entries, failures = (objects_of({key: []} | dict(reply), key) for key in ("protectedTasks", "failures"))
+    # Either may be left out, which is as good as empty.
+    entries, failures = (objects_of(reply, key) if key in reply else [] for key in ("protectedTasks", "failures"))
     if entries is None or failures is None:
         return None
     protected_tasks = [_protection(entry) for entry in entries]
