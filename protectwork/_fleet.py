@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol, cast
 
-from protectwork._errors import EcsThrottledError, EcsUnavailableError, SettingsError
+from protectwork._errors import EcsThrottledError, SettingsError
 from protectwork._settings import seconds, shown
 from protectwork._types import Seconds, TaskProtections
 from protectwork.backends import require_boto3
+from protectwork.backends._arns import id_of, region_of
 from protectwork.backends._ecs_answers import read_protections
+from protectwork.backends._ecs_faults import unusable
+from protectwork.backends._given import name_given
 
-__all__ = ["Fleet", "get_task_protection", "pages", "unusable"]
+__all__ = ["Fleet", "get_task_protection", "pages"]
 
 _PAGE = 100  # tasks in one GetTaskProtection (contract §2)
 _CALL_S = 20.0  # boto3's two attempts, and what it takes to load it
@@ -44,7 +47,8 @@ def get_task_protection(
     Args:
         cluster: The cluster, by its name or ARN.
         tasks: Any number of tasks, by their ARN or id; one named twice is asked for once.
-        region: The Region; boto3's own choice (``AWS_REGION``, say) by default.
+        region: The Region; by default that of the cluster's ARN, else that of the session, else ``AWS_REGION``, else
+            boto3's own choice: ``AWS_DEFAULT_REGION``, and then the AWS configuration.
         session: A boto3 session of your own, for other credentials than those of the environment.
         patience: How long throttling is waited for in all, in seconds or as a timedelta; 1 min by default.
 
@@ -67,14 +71,14 @@ class Fleet:
 
     Args:
         cluster: The cluster, by its name or ARN.
-        region: The Region; boto3's own choice by default.
+        region: The Region; see `get_task_protection`.
         session: A boto3 session of your own.
         patience_s: How long throttling is waited for in all, in seconds.
         random: Where jitter comes from.
         sleep: How one waits.
 
     Raises:
-        SettingsError: The cluster is no name, or boto3 is not installed.
+        SettingsError: An argument is outside its rule, or boto3 is not installed.
     """
 
     def __init__(
@@ -87,8 +91,8 @@ class Fleet:
         random: Random | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self._cluster = _text("cluster", cluster)
-        self._api = _api(region, session)
+        self._cluster = name_given("cluster", cluster)
+        self._api = _api(region_of(cluster) if region is None else region, session)
         self._left_s = patience_s
         self._random = Random() if random is None else random  # noqa: S311 - jitter
         self._sleep = sleep
@@ -128,10 +132,10 @@ class Fleet:
         part = read_protections(self.ask("get_task_protection", tasks=list(tasks)))
         if part is None:
             raise unusable("GetTaskProtection", "it has another shape")
-        named = [_id(entry.task_arn) for entry in part.protected_tasks]
-        named += [_id(failure.task_arn) for failure in part.failures if failure.task_arn]
+        named = [id_of(entry.task_arn) for entry in part.protected_tasks]
+        named += [id_of(failure.task_arn) for failure in part.failures if failure.task_arn]
         nameless = sum(failure.task_arn is None for failure in part.failures)
-        asked = {_id(task) for task in tasks}
+        asked = {id_of(task) for task in tasks}
         if len(named) + nameless != len(asked) or not asked.issuperset(named) or len(set(named)) != len(named):
             detail = f"it speaks of {len(named) + nameless} tasks, and was asked for {len(asked)}, or speaks of others"
             raise unusable("GetTaskProtection", detail)
@@ -141,12 +145,6 @@ class Fleet:
 def pages(entries: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """Part a sequence into such of at most `size`."""
     return (entries[start : start + size] for start in range(0, len(entries), size))
-
-
-def unusable(operation: str, detail: str) -> EcsUnavailableError:
-    """The error that says: there was an answer, and it cannot be read."""
-    remedy = "ask again; if it stays so, look at what stands between here and the ECS API"
-    return EcsUnavailableError(operation=operation, reason="unusable answer", detail=detail, remedy=remedy)
 
 
 def _api(region: str | None, session: Any) -> _Api:
@@ -160,18 +158,7 @@ def _tasks(tasks: object) -> list[str]:
     rule = "tasks, each by its ARN or id, one at least"
     if isinstance(tasks, str) or not isinstance(tasks, Iterable):
         raise SettingsError(setting="tasks", rule=rule, value=shown(tasks))
-    named = [_text("each of tasks", task) for task in cast("Iterable[object]", tasks)]
+    named = [name_given("each of tasks", task) for task in cast("Iterable[object]", tasks)]
     if not named:
         raise SettingsError(setting="tasks", rule=rule, value="none")
-    return list({_id(task): task for task in named}.values())
-
-
-def _text(setting: str, value: object) -> str:
-    if isinstance(value, str) and _id(value).strip() and value.isprintable():
-        return value
-    raise SettingsError(setting=setting, rule="a name or an ARN", value=shown(value))
-
-
-def _id(task: str) -> str:
-    """What is the task's own of its ARN; an ARN may lack the cluster's segment."""
-    return task.rpartition("/")[2]
+    return list({id_of(task): task for task in named}.values())

@@ -10,6 +10,7 @@ from protectwork._backoff import Backoff
 from protectwork._record import DRIFT_S, LANDING_S, LONGEST_S, Granted, Record
 from protectwork._steps import Call, Identity, Made, Policy, Random
 from protectwork._types import Answer, Outcome
+from protectwork.backends._arns import id_of
 
 __all__ = ["LINGER_SPREAD", "noted"]
 
@@ -39,7 +40,7 @@ def noted(
     record = replace(record, pace=pace)
     if identity.container and (answer.task_arn or outcome is Outcome.CONFIRMED):
         # With or without the cluster's segment (contract §1), the last one is the task's.
-        arn = answer.task_arn.rpartition("/")[2] if answer.task_arn else record.arn or ""
+        arn = id_of(answer.task_arn) if answer.task_arn else record.arn or ""
         record = _record.introduced(record, arn=arn, container=identity.container)
     if made.call is not Call.GET:
         lands_by = (now if answer.sent_at is None else answer.sent_at) + LANDING_S

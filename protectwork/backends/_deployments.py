@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from protectwork._errors import EcsRequestError, EcsUnavailableError
-from protectwork.backends._remote_text import JsonObject, escaped
+from protectwork._errors import EcsRequestError
+from protectwork.backends._ecs_faults import unusable
+from protectwork.backends._remote_text import JsonObject, escaped, objects_of
 
 if TYPE_CHECKING:
     from protectwork.backends.ecs import EcsApi
@@ -42,19 +42,17 @@ class Deployments:
         """
         service, own = self._own = self._own or self._find_own()
         reply = self._api.call("describe_services", deadline_s=_CALL_S, cluster=self._task.cluster, services=[service])
-        found = next(_objects(reply, "services"), None)
-        if found is None:
-            raise _unusable("DescribeServices", reply)
+        found = _first("DescribeServices", reply, "services")
         if found.get("deployments") == []:
             raise EcsRequestError(
                 operation="DescribeServices",
                 reason="the service has no deployments",
                 remedy="ECS itself has to deploy it: deployment controller ECS",
             )
-        deployments = _objects(found, "deployments")
+        deployments = objects_of(found, "deployments") or ()
         primary = next((each.get("id") for each in deployments if each.get("status") == "PRIMARY"), None)
         if not isinstance(primary, str):
-            raise _unusable("DescribeServices", found)
+            raise unusable("DescribeServices", escaped(repr(found)))
         return primary != own
 
     def _find_own(self) -> tuple[str, str]:
@@ -62,9 +60,7 @@ class Deployments:
         reply = self._api.call(
             "describe_tasks", deadline_s=_CALL_S, cluster=self._task.cluster, tasks=[self._task.task_arn]
         )
-        found = next(_objects(reply, "tasks"), None)
-        if found is None:
-            raise _unusable("DescribeTasks", reply)
+        found = _first("DescribeTasks", reply, "tasks")
         group, started_by = found.get("group"), found.get("startedBy")
         if isinstance(group, str) and not group.startswith(_SERVICE):
             raise EcsRequestError(
@@ -73,22 +69,12 @@ class Deployments:
                 remedy="leave retire_when_superseded off: nothing replaces this task",
             )
         if not isinstance(group, str) or not isinstance(started_by, str):
-            raise _unusable("DescribeTasks", found)
+            raise unusable("DescribeTasks", escaped(repr(found)))
         return group.removeprefix(_SERVICE), started_by
 
 
-def _objects(content: Mapping[str, object], key: str) -> Iterator[JsonObject]:
-    """The objects of a list that an answer holds under `key`; nothing where it holds something else."""
-    values = content.get(key)
-    for value in cast("list[object]", values) if isinstance(values, list) else ():
-        if isinstance(value, dict):
-            yield cast("JsonObject", value)
-
-
-def _unusable(operation: str, said: object) -> EcsUnavailableError:
-    return EcsUnavailableError(
-        operation=operation,
-        reason="unusable answer",
-        detail=escaped(repr(said)),
-        remedy="ask again",
-    )
+def _first(operation: str, reply: JsonObject, key: str) -> JsonObject:
+    """The first object of a list that a reply holds under `key`: the one that was asked for."""
+    if found := objects_of(reply, key):
+        return found[0]
+    raise unusable(operation, escaped(repr(reply)))

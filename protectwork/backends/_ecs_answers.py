@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import cast
 
 from protectwork._types import Answer, Outcome, TaskFailure, TaskProtection, TaskProtections
 from protectwork.backends._answers import failed, told, unusable
+from protectwork.backends._arns import id_of
 from protectwork.backends._ecs_faults import Fault, Kind
-from protectwork.backends._remote_text import JsonObject, arn_of, escaped
+from protectwork.backends._remote_text import JsonObject, arn_of, escaped, objects_of
 
-__all__ = ["classify_fault", "classify_reply", "is_task", "read_protections"]
+__all__ = ["classify_fault", "classify_reply", "read_protections"]
 
 
 def classify_reply(reply: Mapping[str, object], *, asked: bool | None, task: str) -> Answer:
@@ -28,9 +28,9 @@ def classify_reply(reply: Mapping[str, object], *, asked: bool | None, task: str
     """
     page = read_protections(reply)
     match page:
-        case TaskProtections(protected_tasks=(entry,), failures=()) if is_task(entry.task_arn, task):
+        case TaskProtections(protected_tasks=(entry,), failures=()) if id_of(entry.task_arn) == id_of(task):
             return told(enabled=entry.protected, expires_at=entry.expires_at, task_arn=entry.task_arn, asked=asked)
-        case TaskProtections(protected_tasks=(), failures=(failure,)) if is_task(failure.task_arn or task, task):
+        case TaskProtections(protected_tasks=(), failures=(failure,)) if id_of(failure.task_arn or task) == id_of(task):
             return failed(reason=failure.reason, detail=failure.detail, task_arn=failure.task_arn)
         case TaskProtections(protected_tasks=(), failures=()):
             return unusable("it speaks of no task")
@@ -52,16 +52,12 @@ def classify_fault(fault: Fault, *, sent: bool) -> Answer:
     return Answer(outcome=outcome, reason=fault.reason, detail=fault.detail, may_pass=fault.may_pass)
 
 
-def is_task(arn: str, task: str) -> bool:
-    """Whether both name the same task: an ARN may lack the cluster's segment, and a task may be named by its id."""
-    return arn.rpartition("/")[2] == task.rpartition("/")[2]
-
-
 def read_protections(reply: Mapping[str, object]) -> TaskProtections | None:
     """Read a page of ``protectedTasks`` and ``failures``; None if it has neither, or an entry that cannot be read."""
     if not reply.keys() & {"protectedTasks", "failures"}:
         return None
-    entries, failures = _objects(reply, "protectedTasks"), _objects(reply, "failures")
+    # Either may be left out, which is as good as empty.
+    entries, failures = (objects_of(reply, key) if key in reply else [] for key in ("protectedTasks", "failures"))
     if entries is None or failures is None:
         return None
     protected_tasks = [_protection(entry) for entry in entries]
@@ -72,13 +68,6 @@ def read_protections(reply: Mapping[str, object]) -> TaskProtections | None:
         protected_tasks=tuple(entry for entry in protected_tasks if entry),
         failures=tuple(entry for entry in failed_tasks if entry),
     )
-
-
-def _objects(reply: Mapping[str, object], key: str) -> list[JsonObject] | None:
-    entries = reply.get(key, [])
-    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in cast("list[object]", entries)):
-        return None
-    return cast("list[JsonObject]", entries)
 
 
 def _protection(entry: JsonObject) -> TaskProtection | None:

@@ -11,10 +11,13 @@ from typing import cast
 from protectwork._errors import EcsAccessError, EcsError, EcsRequestError, EcsThrottledError, EcsUnavailableError
 from protectwork.backends._remote_text import escaped
 
-__all__ = ["Fault", "Kind", "error_of", "fault_of", "remedy_for"]
+__all__ = ["NO_METADATA", "Fault", "Kind", "error_of", "fault_of", "remedy_for", "unusable"]
 
+NO_METADATA = "no metadata"
+"""Why nothing was sent, where it is not known which task this is."""
 _NO_CREDENTIALS = "NoCredentialsError"
 _NO_REGION = frozenset({"NoRegionError", "InvalidRegionError"})
+_INVALID_ENDPOINT = "Invalid endpoint"  # a ValueError, of which only the text tells
 _PROFILES = frozenset({"ProfileNotFound", "ConfigNotFound", "ConfigParseError", "InvalidConfigError"})
 _EXPIRED = frozenset(
     {
@@ -102,6 +105,8 @@ def fault_of(error: BaseException) -> Fault:
     if "ClientError" in names:
         return _answered(cast("Mapping[str, object]", getattr(error, "response", {})))
     name = type(error).__name__
+    if str(error).startswith(_INVALID_ENDPOINT):
+        return Fault(kind=Kind.REQUEST, reason=_INVALID_ENDPOINT, detail=escaped(str(error)))
     if "BotoCoreError" not in names:  # boto3 stumbled over what it was sent
         return Fault(kind=Kind.UNKNOWN, reason="no usable answer", detail=escaped(f"{name}: {error}"))
     return Fault(
@@ -120,6 +125,12 @@ def error_of(fault: Fault, *, operation: str) -> EcsError:
     return error(operation=operation, reason=fault.reason, detail=fault.detail, remedy=remedy)
 
 
+def unusable(operation: str, detail: str) -> EcsUnavailableError:
+    """The error that says: there was an answer, and it cannot be read."""
+    remedy = "ask again; if it stays so, look at what stands between here and the ECS API"
+    return EcsUnavailableError(operation=operation, reason="unusable answer", detail=detail, remedy=remedy)
+
+
 def remedy_for(reason: str | None) -> str | None:
     """Say what to do about an error of this name, where the name alone tells."""
     return next((remedy for names, remedy in _NAMED_REMEDIES if reason in names), None)
@@ -129,7 +140,7 @@ _REMEDIES = {
     Kind.ACCESS: "allow ecs:{operation} to whoever asks: in a task, to the task role",
     Kind.REQUEST: "look at what was asked, and in which account and Region",
     Kind.THROTTLED: "ask again in a minute: all calls of an account in a Region share one quota",
-    Kind.UNKNOWN: "ask again; if it stays so, look at the network's way to the ECS API",
+    Kind.UNKNOWN: "ask again; if it stays so, look at the Region, and at the network's way to the ECS API",
 }
 _NAMED_REMEDIES = (
     (
@@ -145,7 +156,12 @@ _NAMED_REMEDIES = (
         "look at the credentials and the machine's clock; in ECS remove AWS_ACCESS_KEY_ID and its like",
     ),
     (_PROFILES, "look at AWS_PROFILE, and at ~/.aws/config and ~/.aws/credentials"),
-    (_NO_REGION, "name the Region: set AWS_REGION, or give it"),
+    (
+        frozenset({_INVALID_ENDPOINT}),
+        "look at AWS_ENDPOINT_URL_ECS and AWS_ENDPOINT_URL, which must be URLs, http:// or https://",
+    ),
+    (frozenset({NO_METADATA}), "look at ECS_CONTAINER_METADATA_URI_V4, which must be as ECS set it"),
+    (_NO_REGION, "give the Region, or set AWS_REGION or AWS_DEFAULT_REGION"),
     (_NOT_FOUND, "look at the name, and at the account and Region that were asked"),
 )
 

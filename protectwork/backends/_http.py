@@ -15,7 +15,7 @@ import httpx
 
 from protectwork._clock import steady_now
 
-__all__ = ["Exchange", "request"]
+__all__ = ["HttpExchange", "request"]
 
 import_module("encodings.idna")  # else a socket loads it when it first connects, and a child forked meanwhile hangs
 
@@ -31,7 +31,7 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class HttpExchange:
     """What came of one request: a whole answer, or a fault.
 
     Attributes:
@@ -56,7 +56,7 @@ def request(
     connect_s: float,
     most_bytes: int = BODY_BYTES,
     now: Callable[[], float] = steady_now,
-) -> Exchange:
+) -> HttpExchange:
     """Make one request, and read the whole answer within its bounds; never raises for what the other side does.
 
     Follows no redirect, takes nothing from the environment (no proxy, no netrc) and unpacks nothing. It keeps nothing
@@ -77,8 +77,8 @@ def request(
         # Not by a Client, which would log each renewal at INFO, with the address.
         response = _Transport(call).handle_request(httpx.Request(method, url, headers=_HEADERS, content=content))
     except Exception as fault:  # noqa: BLE001 - nothing the other side sends may end the keeper: it becomes an answer
-        return Exchange(fault=fault, sent_at=call.sent_at)
-    return Exchange(status=response.status_code, body=response.content, sent_at=call.sent_at)
+        return HttpExchange(fault=fault, sent_at=call.sent_at)
+    return HttpExchange(status=response.status_code, body=response.content, sent_at=call.sent_at)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-__all__ = ["JsonObject", "arn_of", "escaped", "json_object"]
+__all__ = ["JsonObject", "arn_of", "escaped", "json_object", "objects_of"]
 
 JsonObject = Mapping[str, object]
 
@@ -35,6 +35,14 @@ def arn_of(content: JsonObject, key: str) -> str | None:
     arn = content.get(key)
     usable = isinstance(arn, str) and arn.isprintable() and 0 < len(arn) <= _ARN_CHARS
     return cast("str", arn) if usable else None
+
+
+def objects_of(content: JsonObject, key: str) -> list[JsonObject] | None:
+    """Give the list of objects under ``key``, None if there is none, or if it holds something else too."""
+    values = content.get(key)
+    if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in cast("list[object]", values)):
+        return None
+    return cast("list[JsonObject]", values)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from protectwork._clock import Clock, steady_now
 from protectwork._types import Answer, Outcome
 from protectwork.backends._answers import classify
 from protectwork.backends._endpoint import agent_url
-from protectwork.backends._http import Exchange, request
+from protectwork.backends._http import HttpExchange, request
 from protectwork.backends._minutes import whole_minutes
 from protectwork.backends._remote_text import escaped
 
@@ -79,7 +79,7 @@ class AgentBackend:
         return replace(_answer(exchange, asked=asked), sent_at=exchange.sent_at)
 
 
-def _answer(exchange: Exchange, *, asked: bool | None) -> Answer:
+def _answer(exchange: HttpExchange, *, asked: bool | None) -> Answer:
     """Say what came of one call, an answer or none."""
     if exchange.status is not None:
         return classify(exchange.status, exchange.body, asked=asked)

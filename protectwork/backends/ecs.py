@@ -16,18 +16,22 @@ from protectwork._errors import MetadataError, SettingsError
 from protectwork._forks import forgets_on_fork, no_fork
 from protectwork._native import hush, is_patched
 from protectwork._types import Answer, Outcome
+from protectwork.backends._arns import region_of
+from protectwork.backends._credentials import own_method
 from protectwork.backends._deadline import Bounded, OutOfTimeError, Permit, PermitBody
 from protectwork.backends._ecs_answers import classify_fault, classify_reply
-from protectwork.backends._ecs_faults import Fault, Kind, error_of, fault_of
+from protectwork.backends._ecs_faults import NO_METADATA, Fault, Kind, error_of, fault_of
 from protectwork.backends._endpoint import metadata_url
+from protectwork.backends._given import check_client, check_deadline, name_given
 from protectwork.backends._minutes import whole_minutes
 from protectwork.backends._remote_text import escaped
 from protectwork.backends.metadata import VARIABLE, read_task_metadata
 
-__all__ = ["EcsApi", "EcsBackend"]
+__all__ = ["EcsApi", "EcsBackend", "own_credentials"]
 
 _DEADLINE_S = 6.0
 _METADATA_S = 3.0
+_FILES_S = 10.0  # they are read in no time, but boto3 may have to be loaded first
 # By itself boto3 would try for minutes (contract §2).
 _CONNECT_S, _READ_S, _ATTEMPTS = 2, 5, 2
 _FIRST_ERROR = 300
@@ -43,7 +47,7 @@ class EcsBackend:
         metadata_uri: The value of ``ECS_CONTAINER_METADATA_URI_V4``; not needed where cluster and task are given.
         cluster: The cluster, by its ARN or name; the metadata's by default.
         task: The task, by its ARN or id; the metadata's by default.
-        region: The Region; by default that of the metadata, and where there is none, boto3's own choice.
+        region: The Region; by default that of the metadata, and where there is none, as for `EcsApi`.
         allow_endpoint: Host names, addresses or networks that the URI may lead to, beside loopback, link-local and
             private ones.
         clock: What ``sent_at`` is told by; the machine's steady clock by default. Time-outs are always real time.
@@ -52,7 +56,8 @@ class EcsBackend:
         session: A boto3 session of your own, with credentials of its own; no other thread may use it meanwhile.
 
     Raises:
-        SettingsError: The URI is not one that may be called, or nothing says which task this is.
+        SettingsError: An argument is outside its rule, the URI not one that may be called, or nothing says which task
+            this is.
     """
 
     name = "ecs"
@@ -71,9 +76,15 @@ class EcsBackend:
         session: Any = None,
     ) -> None:
         if not (metadata_uri or (cluster and task)):
-            remedy = "ECS sets it; elsewhere give cluster and task"
+            remedy = "ECS sets it; elsewhere give cluster and task to EcsBackend"
             raise SettingsError(setting=VARIABLE, rule="set for the backend ecs", value="nothing", remedy=remedy)
+        check_client(region=region, endpoint_url=endpoint_url, session=session)
+        check_deadline(deadline_s)
+        cluster, task = (
+            name_given(setting, name) if name else None for setting, name in (("cluster", cluster), ("task", task))
+        )
         self.scope = metadata_url(metadata_uri, allow=allow_endpoint) if metadata_uri else f"{cluster} {task}"
+        region = region or region_of(cluster or "", task or "")
         self._given = _Task(cluster=cluster or "", task=task or "", region=region)
         self._task = self._given if cluster and task else None
         self._read = partial(read_task_metadata, {VARIABLE: metadata_uri or ""}, allow_endpoint=allow_endpoint)
@@ -106,7 +117,7 @@ class EcsBackend:
             task = self._which(min(_METADATA_S, self._deadline_s))
         except MetadataError as error:
             said = escaped(f"{error.reason}: {error.detail}" if error.detail else error.reason)
-            return Answer(outcome=Outcome.UNAVAILABLE, reason="no metadata", detail=said)
+            return Answer(outcome=Outcome.UNAVAILABLE, reason=NO_METADATA, detail=said)
         self._api = self._api or self._new_api(region=task.region)
         named = {"cluster": task.cluster, "tasks": [task.task], **parameters}
         exchange = self._api.exchange(operation, named, deadline_s=end_by - steady_now(), once=True)
@@ -158,10 +169,14 @@ class EcsApi:
     came. Any thread may use it; a forked child begins anew.
 
     Args:
-        region: The Region; boto3's own choice by default.
+        region: The Region; by default that of the session that was given, else ``AWS_REGION``, which boto3 does not
+            read, else boto3's own choice: ``AWS_DEFAULT_REGION``, and then the AWS configuration.
         endpoint_url: Where the API is; boto3's own choice by default.
         session: A boto3 session of your own; no other thread may use it meanwhile.
         now: What the time of sending is told by.
+
+    Raises:
+        SettingsError: An argument is outside its rule.
     """
 
     def __init__(
@@ -172,9 +187,11 @@ class EcsApi:
         session: Any = None,
         now: Callable[[], float] = steady_now,
     ) -> None:
+        check_client(region=region, endpoint_url=endpoint_url, session=session)
         self._now = now
         self._session = session
-        self._line_of = partial(_Line, region=region, endpoint_url=endpoint_url)
+        self._region = region
+        self._line_of = partial(_Line, endpoint_url=endpoint_url)
         self._bounded = Bounded("ecs-api")
         _load_under_greenlets()
         self.forget_parent()
@@ -244,7 +261,29 @@ class EcsApi:
         call.doing = "loading boto3"
         session = self._session or (self._sessions.pop() if self._sessions else _load().session.Session())
         call.doing = "looking for credentials"
-        return self._line_of(session)
+        own = getattr(self._session, "region_name", None)
+        return self._line_of(session, region=self._region or own or os.environ.get("AWS_REGION") or None)
+
+
+def own_credentials(*, deadline_s: float = _FILES_S) -> str | Fault | None:
+    """By which method boto3 finds credentials of the application's own, which hide the task role; asks nobody for any.
+
+    Args:
+        deadline_s: How long it may block, in seconds.
+
+    Returns:
+        boto3's name of the method, ``env`` say; None where there are no such credentials; or what boto3 stumbles over.
+    """
+    found: list[str | Fault | None] = []
+
+    def look() -> None:
+        try:
+            found.append(own_method(_load().session.botocore.session.get_session()))
+        except Exception as error:  # noqa: BLE001 - whatever boto3 raises is what it will raise at the first call
+            found.append(fault_of(error))
+
+    Bounded("ecs-credentials").run(look, by=steady_now() + deadline_s)
+    return found[0] if found else Fault(kind=Kind.UNKNOWN, reason="out of time", detail="looking for credentials")
 
 
 def _load() -> Any:

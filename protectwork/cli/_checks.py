@@ -47,9 +47,8 @@ def _where(facts: Facts) -> Iterator[Finding]:
     sign = sign_of_ecs(facts.environ)
     if facts.bad_backend:
         error = facts.bad_backend
-        yield Finding(
-            check="backend", level=Level.BROKEN, text=str(error), remedy=error.remedy or f"mend {error.setting}"
-        )
+        text = f"{error.setting} must be {error.rule}, got {error.value}"
+        yield Finding(check="backend", level=Level.BROKEN, text=text, remedy=error.remedy or f"mend {error.setting}")
     elif not facts.is_off:
         yield Finding(check="backend", level=Level.OK, text=f"{facts.backend}: {_why(facts)}")
     elif facts.settings.backend == "off":

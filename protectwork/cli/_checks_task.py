@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from protectwork import EcsAccessError, EcsError, Outcome
 from protectwork._settings import printable
-from protectwork.backends import sign_of_ecs
+from protectwork.backends import remedy_for, sign_of_ecs
+from protectwork.backends._ecs_faults import Fault
 from protectwork.backends.metadata import TaskMetadata
 from protectwork.cli._facts import Facts
 from protectwork.cli._findings import Finding, Level, statement
@@ -15,7 +16,18 @@ __all__ = ["task_findings"]
 
 _ROLE = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _SHADOWS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
-"""Where boto3 looks before it comes to the task role."""
+"""Where boto3 looks before it comes to the task role, without its files."""
+_PLACES = {
+    "assume-role": "a role_arn in the AWS profile (AWS_PROFILE, AWS_CONFIG_FILE)",
+    "assume-role-with-web-identity": "AWS_WEB_IDENTITY_TOKEN_FILE, or a web_identity_token_file in the AWS profile",
+    "boto-config": "BOTO_CONFIG, /etc/boto.cfg or ~/.boto",
+    "config-file": "AWS_CONFIG_FILE or ~/.aws/config",
+    "custom-process": "a credential_process in the AWS profile (AWS_PROFILE, AWS_CONFIG_FILE)",
+    "ec2-credentials-file": "AWS_CREDENTIAL_FILE",
+    "env": "AWS_ACCESS_KEY_ID",
+    "shared-credentials-file": "AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials",
+}
+"""Where credentials are that each method of boto3's finds."""
 _DEPLOYMENT = ("ecs:DescribeServices", "ecs:DescribeTasks")
 
 
@@ -45,15 +57,20 @@ def _role(facts: Facts) -> Iterator[Finding]:
 
 
 def _shadows(facts: Facts) -> Iterator[Finding]:
-    found = [name for name in _SHADOWS if facts.environ.get(name)]
-    if not found:
-        return
-    names = " and ".join(found)
-    if facts.backend == "ecs" or facts.settings.retire_when_superseded:
-        text = f"{names}: boto3 takes these credentials, and not the task role's"
-        remedy = f"unset {names} for the workers, or allow what protectwork needs to those credentials too"
+    if isinstance(facts.credentials, Fault):
+        fault = facts.credentials
+        text = f"boto3 stumbles over its credentials, and does not come to the task role's: {fault.reason}"
+        text = f"{text} ({fault.detail})" if fault.detail else text
+        remedy = remedy_for(fault.reason) or "look at AWS_PROFILE, AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE"
         yield Finding(check="credentials", level=Level.WARNING, text=text, remedy=remedy)
-    else:
+        return
+    found = [name for name in _SHADOWS if facts.environ.get(name)]
+    names = _PLACES.get(facts.credentials, facts.credentials) if facts.credentials else " and ".join(found)
+    if facts.credentials or (found and facts.boto3_missing and facts.needs_boto3):
+        text = f"{names}: boto3 takes these credentials, and not the task role's"
+        remedy = "keep them from the workers, or allow what protectwork needs to those credentials too"
+        yield Finding(check="credentials", level=Level.WARNING, text=text, remedy=remedy)
+    elif found and not facts.needs_boto3:
         text = f"{names}: boto3 takes these credentials, and not the task role's; the agent is not concerned"
         yield Finding(check="credentials", level=Level.NOTE, text=text)
 
@@ -68,13 +85,10 @@ def _metadata(facts: Facts) -> Iterator[Finding]:
             yield Finding(check="task", level=Level.OK, text=text)
             yield from _stop(task)
         case error:
-            level = Level.WARNING if _needs_metadata(facts) else Level.NOTE
+            level = Level.WARNING if facts.needs_boto3 else Level.NOTE
             remedy = "look at ECS_CONTAINER_METADATA_URI_V4, which must be as ECS set it"
-            yield Finding(check="task", level=level, text=str(error), remedy=remedy)
-
-
-def _needs_metadata(facts: Facts) -> bool:
-    return facts.backend == "ecs" or facts.settings.retire_when_superseded
+            text = str(error).removesuffix(f"; {remedy}")
+            yield Finding(check="task", level=level, text=text, remedy=remedy)
 
 
 def _stop(task: TaskMetadata) -> Iterator[Finding]:
@@ -123,6 +137,9 @@ def _init(facts: Facts) -> Iterator[Finding]:
     if init is None:
         return
     name = printable(init.name)
+    if init.forwards:
+        yield Finding(check="init", level=Level.OK, text=f"the first process, {name}, passes SIGTERM on")
+        return
     if init.catches_sigterm:
         yield Finding(check="init", level=Level.OK, text=f"the first process, {name}, handles SIGTERM")
         return

@@ -14,7 +14,8 @@ from protectwork._settings import BackendName, Origin, origins, unknown_variable
 from protectwork._waiting import SystemClock
 from protectwork.backends import boto3_missing, choose_backend
 from protectwork.backends._deployments import Deployments
-from protectwork.backends.ecs import EcsApi
+from protectwork.backends._ecs_faults import Fault
+from protectwork.backends.ecs import EcsApi, own_credentials
 from protectwork.backends.metadata import VARIABLE, TaskMetadata, read_task_metadata
 from protectwork.backends.null import NullBackend
 from protectwork.cli._init_process import Init, look_at_init
@@ -46,6 +47,8 @@ class Facts:
         trial: What came of asking for a change; None where it was not tried.
         tried: A change was asked for by ``--try``.
         init: The first process of the container; None where it is not known.
+        credentials: By which method boto3 finds credentials that hide the task role, or what it stumbles over; None
+            where there are none, and where boto3 is not needed.
         boto3_missing: How to install boto3; None where it is installed.
     """
 
@@ -64,7 +67,13 @@ class Facts:
     trial: Trial | None = None
     tried: bool = False
     init: Init | None = None
+    credentials: str | Fault | None = None
     boto3_missing: str | None = None
+
+    @property
+    def needs_boto3(self) -> bool:
+        """Whether boto3 has questions to ask here: by the task role."""
+        return self.backend == "ecs" or self.settings.retire_when_superseded
 
     @property
     def is_off(self) -> bool:
@@ -99,7 +108,10 @@ def gather(environ: Mapping[str, str], *, backend: BackendName | None, tries: bo
         facts = replace(facts, bad_backend=error)
     else:
         facts = _with_answers(replace(facts, backend=chosen.name), chosen, tries=tries)
-    return _with_task(replace(facts, init=look_at_init(), boto3_missing=boto3_missing()))
+    facts = replace(facts, init=look_at_init(), boto3_missing=boto3_missing())
+    if facts.needs_boto3 and not facts.is_off and not facts.boto3_missing:
+        facts = replace(facts, credentials=own_credentials())
+    return _with_task(facts)
 
 
 def _settings_facts(environ: Mapping[str, str], backend: BackendName | None) -> Facts:

@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from typing import cast
 
 from protectwork import TaskFailure, TaskProtection
-from protectwork._fleet import Fleet, pages, unusable
+from protectwork._fleet import Fleet, pages
 from protectwork._settings import printable
+from protectwork.backends._arns import id_of
+from protectwork.backends._ecs_faults import unusable
+from protectwork.backends._remote_text import JsonObject, objects_of
 
 __all__ = ["Deployment", "Held", "Reading", "Task", "read_fleet"]
 
 _PAGE = 100  # tasks in one ListTasks and in one DescribeTasks
 _SERVICES = 10  # services in one DescribeServices
 _MOST_PAGES = 1000  # of ListTasks: a page that always names a next one is not followed for ever
-
-_Entry = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Task:
     @property
     def id(self) -> str:
         """What is its own of its ARN."""
-        return _id(self.arn)
+        return id_of(self.arn)
 
     @property
     def protected(self) -> bool | None:
@@ -99,12 +100,12 @@ def read_fleet(fleet: Fleet, *, service: str | None) -> Reading:
         EcsError: ECS did not answer.
     """
     arns = _listed(fleet, service)
-    entries = {_id(_text(entry, "taskArn") or ""): entry for entry in _described(fleet, arns)}
+    entries = {id_of(_text(entry, "taskArn") or ""): entry for entry in _described(fleet, arns)}
     services = {_service(entry) for entry in entries.values()} - {None}
     deployments = _deployments(fleet, sorted(name for name in services if name))
     protections, failures = _protections(fleet, arns)
     tasks = [
-        _task(arn, entries.get(_id(arn), {}), deployments, protections.get(_id(arn)), failures.get(_id(arn)))
+        _task(arn, entries.get(id_of(arn), {}), deployments, protections.get(id_of(arn)), failures.get(id_of(arn)))
         for arn in arns
     ]
     tasks.sort(key=_order)
@@ -131,7 +132,7 @@ def _listed(fleet: Fleet, service: str | None) -> list[str]:
     raise unusable("ListTasks", "its pages cannot be read")
 
 
-def _described(fleet: Fleet, arns: list[str]) -> list[_Entry]:
+def _described(fleet: Fleet, arns: list[str]) -> list[JsonObject]:
     return [
         entry
         for page in pages(arns, _PAGE)
@@ -157,14 +158,14 @@ def _protections(fleet: Fleet, arns: list[str]) -> tuple[dict[str, TaskProtectio
     if not arns:
         return {}, {}
     said = fleet.protections(arns)
-    protections = {_id(entry.task_arn): entry for entry in said.protected_tasks}
-    return protections, {_id(failure.task_arn): failure for failure in said.failures if failure.task_arn}
+    protections = {id_of(entry.task_arn): entry for entry in said.protected_tasks}
+    return protections, {id_of(failure.task_arn): failure for failure in said.failures if failure.task_arn}
 
 
 # --- what is made of it
 
 
-def _deployments_of(service: _Entry) -> list[Deployment]:
+def _deployments_of(service: JsonObject) -> list[Deployment]:
     name = _text(service, "serviceName")
     return [
         Deployment(
@@ -180,7 +181,7 @@ def _deployments_of(service: _Entry) -> list[Deployment]:
 
 def _task(
     arn: str,
-    entry: _Entry,
+    entry: JsonObject,
     deployments: Mapping[str, Deployment],
     protection: TaskProtection | None,
     failure: TaskFailure | None,
@@ -219,34 +220,30 @@ def _order(task: Task) -> tuple[object, ...]:
 # --- value by value
 
 
-def _entries(reply: _Entry, key: str, *, operation: str) -> list[_Entry]:
-    entries = reply.get(key)
-    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in cast("list[object]", entries)):
+def _entries(reply: JsonObject, key: str, *, operation: str) -> list[JsonObject]:
+    entries = objects_of(reply, key)
+    if entries is None:
         raise unusable(operation, f"it has no {key}")
-    return cast("list[_Entry]", entries)
+    return entries
 
 
-def _texts(reply: _Entry, key: str) -> list[str] | None:
+def _texts(reply: JsonObject, key: str) -> list[str] | None:
     texts = reply.get(key)
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in cast("list[object]", texts)):
         return None
     return cast("list[str]", texts)
 
 
-def _text(entry: _Entry, key: str) -> str | None:
+def _text(entry: JsonObject, key: str) -> str | None:
     value = entry.get(key)
     return printable(value) if isinstance(value, str) and value else None
 
 
-def _service(entry: _Entry) -> str | None:
+def _service(entry: JsonObject) -> str | None:
     kind, _, name = (_text(entry, "group") or "").partition(":")
     return name if kind == "service" and name else None
 
 
-def _revision(entry: _Entry, key: str) -> str | None:
+def _revision(entry: JsonObject, key: str) -> str | None:
     definition = _text(entry, key)
-    return definition.rpartition("/")[2] if definition else None
-
-
-def _id(arn: str) -> str:
-    return arn.rpartition("/")[2]
+    return id_of(definition) if definition else None

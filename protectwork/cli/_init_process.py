@@ -12,6 +12,8 @@ __all__ = ["Init", "init_of", "look_at_init"]
 
 _INIT = Path("/proc/1")
 _SHELLS = frozenset({"ash", "bash", "busybox", "dash", "ksh", "sh", "zsh"})
+# They wait for signals by sigtimedwait, sigwait or a signalfd, and pass them on. Older dockers call tini `init`.
+_FORWARD = frozenset({"catatonit", "docker-init", "dumb-init", "init", "tini", "tini-static"})
 _CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 _SIGTERM = 1 << (signal.SIGTERM - 1)
 
@@ -23,11 +25,16 @@ class Init:
     Attributes:
         name: What it is called.
         catches_sigterm: It has a handler. Without one, the kernel drops the signal: no default action is taken for
-            the first process (pid_namespaces(7)).
+            the first process (pid_namespaces(7)). But see `forwards`.
     """
 
     name: str
     catches_sigterm: bool
+
+    @property
+    def forwards(self) -> bool:
+        """Whether it is there to pass signals on, as what ``initProcessEnabled`` starts is; it has no handlers."""
+        return self.name in _FORWARD
 
     @property
     def is_shell(self) -> bool:

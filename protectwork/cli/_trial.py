@@ -28,6 +28,7 @@ _PATIENCE_S = 2.5  # for the gate, which others may take for a moment, and for t
 _NAP_S = 0.05
 _NEVER_S = 900.0  # a linger that ends after this process
 _LEASE_S = 60.0
+_ANSWER_S = 15.0  # for a lease, and for its release; what the workers' patience is says nothing of permissions
 _INIT = Path("/proc/1")
 
 
@@ -94,15 +95,15 @@ def leased(backend: Backend, *, settings: Settings, state_dir: str | None, scope
     state.close()
     if not state.shared:  # its release could be that of the others
         return Trial(why_not=f"this process cannot see the others of the task: {state.trouble}")
-    settings = replace(settings, lease=_LEASE_S, linger=0, retire_when_superseded=False)
+    settings = replace(settings, lease=_LEASE_S, linger=0, acquire_timeout=_ANSWER_S, retire_when_superseded=False)
     with ProtectionManager(backend, settings=settings) as manager:
         hold = manager.acquire("protectwork doctor --try", on_unprotected="run")
         confirmed, trouble = hold.confirmed, manager.trouble
         hold.release()
-        released = manager.drain(settings.acquire_timeout_s)
+        released = manager.drain(_ANSWER_S)
     if confirmed:
         return Trial(answer=Answer(outcome=Outcome.CONFIRMED, protected=True), released=released)
-    silence = Answer(outcome=Outcome.UNAVAILABLE, reason="no answer within acquire_timeout")
+    silence = Answer(outcome=Outcome.UNAVAILABLE, reason=f"no answer within {_ANSWER_S:.0f} s")
     return Trial(answer=trouble or silence, released=released)
 
 

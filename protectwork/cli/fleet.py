@@ -35,7 +35,12 @@ class Code(IntEnum):
 @click.command("fleet")
 @click.option("--cluster", required=True, metavar="C", help="The cluster, by its name or ARN.")
 @click.option("--service", metavar="S", help="Only this service's tasks; all of the cluster's by default.")
-@click.option("--region", metavar="R", help="The Region; AWS_REGION or the AWS configuration's by default.")
+@click.option(
+    "--region",
+    metavar="R",
+    help="The Region; by default that of the cluster's ARN, else AWS_REGION, AWS_DEFAULT_REGION or the AWS"
+    " configuration's.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, *, cluster: str, service: str | None, region: str | None, as_json: bool) -> None:

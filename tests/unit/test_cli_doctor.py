@@ -17,6 +17,10 @@ from protectwork.testing import FakeAgent, FakeEcsApi, faults
 BOUND_S = 30.0
 KEYS = {"status", "backend", "task_arn", "findings", "settings"}
 CAUGHT, IGNORED = "SigCgt:\t0000000000004002\n", "SigCgt:\t0000000000000002\n"
+# Of tini 0.19: while it waits by sigtimedwait, what it waits for does not count as blocked.
+TINI = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000300000\nSigCgt:\t0000000000000000\n"
+# Of what waits by a signalfd.
+SIGNALFD = "SigBlk:\tfffffffe7bfa7a25\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n"
 STATEMENT = (
     '{"Effect": "Allow", "Action": ["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],'
     ' "Resource": "arn:aws:ecs:us-west-2:111122223333:task/work/*"}'
@@ -30,6 +34,8 @@ class Here:
         self.init, self.agent, self.ecs = init, agent, ecs
         self.environ = {**agent.environ(), **ecs.environ(), "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
         del self.environ["AWS_ACCESS_KEY_ID"]
+        self.environ["AWS_CONFIG_FILE"] = str(init / "config")
+        self.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(init / "credentials")
         self.begins_with("python", CAUGHT)
 
     def begins_with(self, name, status):
@@ -119,11 +125,34 @@ def test_the_ecs_api_is_examined_when_there_is_no_agent(here):
     assert here.ecs.changes == ()
 
 
+def test_credentials_of_a_file_hide_the_task_role_too(protected):
+    (protected.init / "credentials").write_text("[default]\naws_access_key_id=AKIAAPP\naws_secret_access_key=s\n")
+    code, _, found = protected.found("--backend", "ecs")
+    assert (code, found["credentials"]["level"]) == (1, "warning")
+    assert found["credentials"]["text"].startswith("AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials: boto3 takes")
+
+
+def test_a_profile_that_is_not_there_hides_the_task_role_too(protected):
+    _, _, found = protected.found("--backend", "ecs", AWS_PROFILE="no-such")
+    assert "ProfileNotFound" in found["credentials"]["text"]
+    assert "AWS_PROFILE" in found["credentials"]["remedy"]
+
+
 def test_another_way_to_ecs_may_be_named_and_is_an_argument(protected):
     _, said, found = protected.found("--backend", "ecs", AWS_ACCESS_KEY_ID="AKIDEXAMPLE")
     assert said["settings"]["backend"] == {"value": "ecs", "origin": "argument"}
     assert found["backend"]["text"] == "ecs: chosen by argument"
     assert calls(protected) == []
+
+
+def test_a_metadata_endpoint_that_is_not_there_is_not_blamed_on_the_way_to_ecs(here):
+    code, _, found = here.found("--backend", "ecs", ECS_CONTAINER_METADATA_URI_V4="http://127.0.0.1:9/v4/x")
+    assert code == 2
+    assert found["get"]["remedy"] == found["task"]["remedy"] == METADATA
+    assert METADATA not in found["task"]["text"], "once is enough"
+
+
+METADATA = "look at ECS_CONTAINER_METADATA_URI_V4, which must be as ECS set it"
 
 
 # -- outside ECS
@@ -182,6 +211,7 @@ def test_an_address_that_may_not_be_called_is_broken(here):
     assert (code, said["backend"]) == (2, None)
     assert found["backend"]["text"].startswith("ECS_AGENT_URI must be")
     assert "allow_endpoint" in found["backend"]["remedy"]
+    assert "allow_endpoint" not in found["backend"]["text"]
 
 
 # -- what ECS says
@@ -315,8 +345,9 @@ def test_a_state_that_cannot_be_shared_is_told_and_nothing_is_asked_for(here):
 
 
 def test_only_with_try_it_protects_and_releases_the_task(here):
-    code, _, found = here.found("--try")
-    assert (code, found["put"]["level"]) == (0, "ok")
+    code, said, found = here.found("--try", PROTECTWORK_ACQUIRE_TIMEOUT="0")
+    assert (code, found["put"]["level"]) == (0, "ok"), "it has a patience of its own"
+    assert said["settings"]["acquire_timeout"] == {"value": "0 s", "origin": "environment"}
     assert [change.protected for change in here.agent.changes] == [True, False]
     [enable] = here.agent.enables
     assert enable.minutes == 1
@@ -348,7 +379,11 @@ def test_with_try_a_refusal_is_told(here):
         ("sh", IGNORED, "warning", "exec"),
         ("python", IGNORED, "warning", "let it handle SIGTERM"),
         ("bash", CAUGHT, "ok", None),
-        ("tini", CAUGHT, "ok", None),
+        ("tini", TINI, "ok", None),
+        ("docker-init", TINI, "ok", None),
+        ("init", TINI, "ok", None),
+        ("dumb-init", TINI, "ok", None),
+        ("catatonit", SIGNALFD, "ok", None),
     ],
 )
 def test_a_first_process_that_swallows_sigterm_is_told(protected, name, status, level, remedy):

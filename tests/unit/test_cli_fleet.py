@@ -256,13 +256,22 @@ def test_no_region_is_one_line(ecs, monkeypatch, tmp_path):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert "AWS_REGION" in one_line(fleet(), 3)
+    assert "give the Region, or set AWS_REGION or AWS_DEFAULT_REGION" in one_line(fleet(), 3)
     assert fleet("--region", "eu-west-1").exit_code == 0
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert fleet().exit_code == 0, "which boto3 alone would not read"
 
 
 def test_nobody_there_is_one_line(ecs, monkeypatch):
     ecs.close()
-    assert "EndpointConnectionError" in one_line(fleet(), 3)
+    told = one_line(fleet(), 3)
+    assert "EndpointConnectionError" in told
+    assert "look at the Region" in told, "a wrong one has no such host"
+
+
+def test_an_endpoint_that_is_no_url_is_not_blamed_on_the_network(ecs, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", "localhost:8000")
+    assert "look at AWS_ENDPOINT_URL_ECS" in one_line(fleet(), 3)
 
 
 def test_without_a_cluster_it_is_wrong_usage(ecs):

@@ -286,7 +286,7 @@ def test_remote_text_of_an_error_is_escaped_and_cut():
     [
         ("ExpiredTokenException", "aws sso login"),
         ("NoCredentialsError", "AWS_PROFILE"),
-        ("NoRegionError", "AWS_REGION"),
+        ("NoRegionError", "AWS_REGION or AWS_DEFAULT_REGION"),
         ("ClusterNotFoundException", "account and Region"),
         ("ProfileNotFound", "~/.aws/config"),
         ("UnrecognizedClientException", "AWS_ACCESS_KEY_ID"),

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
+from nursery import CORE
 from programs import run
 
 from protectwork import EcsAccessError, EcsRequestError, EcsThrottledError, EcsUnavailableError, SettingsError
@@ -115,6 +116,40 @@ def test_without_metadata_cluster_and_task_have_to_be_given(given):
         EcsBackend(**given)
     assert caught.value.setting == "ECS_CONTAINER_METADATA_URI_V4"
     assert "give cluster and task" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("given", "setting"),
+    [
+        ({"cluster": 3, "task": ARN}, "cluster"),
+        ({"cluster": "work", "task": 4}, "task"),
+        ({"region": 5}, "region"),
+        ({"session": "default"}, "session"),
+        ({"endpoint_url": "localhost:8000"}, "endpoint_url"),
+        *[({"deadline_s": wrong}, "deadline_s") for wrong in ("x", 0, -1, True, float("nan"), None)],
+    ],
+    ids=str,
+)
+def test_an_argument_of_a_wrong_type_is_told_at_once(given, setting):
+    with pytest.raises(SettingsError) as caught:
+        EcsBackend(**{"cluster": "work", "task": ARN, **given})
+    assert caught.value.setting == setting
+
+
+def test_an_arn_that_is_given_tells_the_region(ecs):
+    made = len(ecs.calls)
+    cluster, task = ecs.cluster.arn, ecs.task.arn.rpartition("/")[2]
+    regionless = Regionless()
+    EcsBackend(cluster=cluster, task=task, endpoint_url=ecs.url, session=regionless, deadline_s=PATIENT_S).get()
+    assert f"/{ecs.cluster.region}/ecs/" in ecs.calls[made].request.headers["authorization"]
+
+
+class Regionless:
+    """A session of no Region."""
+
+    def client(self, *arguments: object, **options: object) -> object:
+        assert options["region_name"]
+        return session().client(*arguments, **options)
 
 
 def test_a_metadata_uri_that_leads_elsewhere_is_refused():
@@ -319,7 +354,7 @@ def test_a_connection_that_is_reset_is_not_made_again_once_it_was_used():
     assert (answer.outcome, len(used)) == (Outcome.AMBIGUOUS, 1)
 
 
-# --- processes: interpreters of their own
+# --- processes of their own
 
 
 FORK = """
@@ -341,7 +376,7 @@ print(manager.status().backend)
 
 def test_a_forked_child_shares_the_lease_and_makes_its_own_calls():
     with FakeEcsApi(delay_scale=0) as ecs:
-        done = run(FORK, PYTHONWARNINGS="ignore", **ecs.environ())
+        done = run(FORK, loaded=CORE, PYTHONWARNINGS="ignore", **ecs.environ())
         assert (done.out, done.err, done.code) == ("ecs\n", "", 0)
         assert len(ecs.enables) == 1, "the child joined the parent's lease"
         assert not ecs.protected
@@ -379,7 +414,7 @@ with protect("script") as hold:
 
 def test_the_exit_of_a_script_releases_what_it_held():
     with FakeEcsApi(delay_scale=0) as ecs:
-        done = run(EXIT, **ecs.environ())
+        done = run(EXIT, loaded=CORE, **ecs.environ())
         assert (done.out, done.err, done.code) == ("True\n", "", 0)
         assert [change.protected for change in ecs.changes] == [True, False]
 
@@ -396,7 +431,7 @@ print(json.dumps([manager.status().backend, loaded, threading.active_count()]))
 
 def test_to_build_the_manager_loads_no_boto3_and_starts_no_thread():
     with FakeEcsApi(delay_scale=0) as ecs:
-        done = run(LOADS, **ecs.environ())
+        done = run(LOADS, loaded=CORE, **ecs.environ())
         assert json.loads(done.out) == ["ecs", False, 1]
         assert ecs.calls == ()
 

@@ -55,6 +55,55 @@ def ask(ecs: FakeEcsApi, tasks: object, **options: object):
     return get_task_protection("work", tasks, session=session(), **options)  # type: ignore[arg-type]
 
 
+class Regions:
+    """A session that notes for which Region it is asked."""
+
+    def __init__(self, region_name: str | None = None) -> None:
+        self.region_name = region_name
+        self.asked: list[object] = []
+
+    def client(self, *arguments: object, region_name: object, **options: object) -> object:
+        self.asked.append(region_name)
+        return session().client(*arguments, region_name=REGION, **options)
+
+
+ARN = "arn:aws:ecs:us-west-2:111122223333:cluster/work"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "given", "own", "environ", "region"),
+    [
+        ("work", "given-1", "own-1", "environ-1", "given-1"),
+        (ARN, "given-1", "own-1", "environ-1", "given-1"),
+        (ARN, None, "own-1", "environ-1", "us-west-2"),
+        ("work", None, "own-1", "environ-1", "own-1"),
+        ("work", None, None, "environ-1", "environ-1"),
+        ("work", None, None, "", None),
+    ],
+)
+def test_the_region_is_the_argument_s_else_the_cluster_s_else_the_environment_s(  # noqa: PLR0917 - the cases
+    ecs, monkeypatch, cluster, given, own, environ, region
+):
+    monkeypatch.setenv("AWS_REGION", environ)
+    regions = Regions(own)
+    assert get_task_protection(cluster, arns(ecs)[:1], region=given, session=regions).protected_tasks
+    assert regions.asked == [region]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"region": 3}, "region must be the name of a Region, got 3; eu-west-1, say"),
+        ({"region": ""}, "region must be the name of a Region, got ''; eu-west-1, say"),
+        ({"session": 3}, "session must be a session of boto3's, got 3; boto3.Session(), say"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_not_blamed_on_the_network(options, says):
+    with pytest.raises(SettingsError) as caught:
+        get_task_protection("work", ["0123456789abcdef"], **options)
+    assert str(caught.value) == says
+
+
 # --- what it gives
 
 
