@@ -1,0 +1,169 @@
+"""What protection promises, in a service that is scaled and deployed: judged by the lab's timeline and its journal."""
+
+from __future__ import annotations
+
+import random
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lab.job_queue import Job, JobQueue
+from lab.playing import play
+
+from protectwork import SettingsError
+from protectwork.lab import Cause, EventKind, Report, Service
+from protectwork.lab.scenarios import SCENARIOS, Stage, find
+
+WORKER = Path(__file__).with_name("queue_worker.py")
+LANES, LINGER_S, SCALE, STOP_TIMEOUT_S = 4, 0.5, 10.0, 0.5
+PACE = 2 * SCALE
+SHORT_S, LONG_S, LONG_SHARE = (0.02, 0.1), (0.8, 1.6), 0.08
+NEXT_BURST_S = 4.0
+BOUND_S = 60.0
+
+JOBS, TASKS = 300, 2
+COVERED = ("scale-storm", "agent-outage", "throttled-account")
+PLAYED = {"scale-storm": 1, "agent-outage": 2, "throttled-account": 3, "spot": 4}
+"""Those of the suite, with their seeds; `benchmarks/work_lost.py` plays all of them, with twenty seeds each."""
+
+
+def service(queue: Path, desired: int, *, seed: int = 0, lanes: int = LANES, **environ: str) -> Service:
+    return Service(
+        [sys.executable, str(WORKER), str(queue), str(lanes)],
+        desired,
+        environ={"PROTECTWORK_LINGER": str(LINGER_S * SCALE), **environ},
+        stop_timeout=STOP_TIMEOUT_S,
+        time_scale=SCALE,
+        seed=seed,
+    )
+
+
+def drawn(seed: int, jobs: int) -> list[Job]:
+    """Jobs in two bursts: one in twelve takes longer than a task has after SIGTERM."""
+    draws = random.Random(seed)
+    lengths = [draws.uniform(*(LONG_S if draws.random() < LONG_SHARE else SHORT_S)) for _ in range(jobs)]
+    return [
+        Job(number=number, lasts_s=lasts_s, at_s=0.0 if number < jobs // 2 else NEXT_BURST_S)
+        for number, lasts_s in enumerate(lengths)
+    ]
+
+
+# --- no job is lost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """What came of a scenario.
+
+    Attributes:
+        report: The lab's.
+        unprotected: The jobs that the timeline does not show protected from their beginning to their end.
+    """
+
+    report: Report
+    unprotected: tuple[str, ...]
+
+
+def played(scenario: str, seed: int, directory: Path) -> Played:
+    queue = JobQueue(directory)
+    with service(directory, TASKS, seed=seed) as one:
+        stage = Stage(one, desired=TASKS, seed=seed, pace=PACE)
+        play(one, scenario, stage, jobs=drawn(seed, JOBS), put=queue.put)
+        one.close(grace=BOUND_S)
+        return Played(report=one.report(), unprotected=unprotected(one))
+
+
+def unprotected(one: Service) -> tuple[str, ...]:
+    ended = [run for run in one._runs.read() if run.ended]
+    return tuple(run.job for run in ended if not one.task(run.task).was_protected(run.began, run.ended or 0.0))
+
+
+@pytest.fixture(scope="module")
+def all_played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
+    with ThreadPoolExecutor(len(PLAYED)) as threads:
+        futures = {
+            scenario: threads.submit(played, scenario, seed, tmp_path_factory.mktemp("queue"))
+            for scenario, seed in PLAYED.items()
+        }
+    return {scenario: future.result() for scenario, future in futures.items()}
+
+
+@pytest.mark.parametrize("scenario", COVERED)
+def test_no_job_is_killed_in_flight(scenario: str, all_played: dict[str, Played]) -> None:
+    report = all_played[scenario].report
+    assert (report.killed, report.killed_otherwise) == ((), ())
+    assert (report.started, report.finished, report.failed) == (JOBS, JOBS, 0)
+
+
+@pytest.mark.parametrize("scenario", PLAYED)
+def test_every_job_is_protected_from_beginning_to_end(scenario: str, all_played: dict[str, Played]) -> None:
+    assert all_played[scenario].unprotected == ()
+
+
+def test_what_spot_interruptions_kill_is_told_apart(all_played: dict[str, Played]) -> None:
+    report = all_played["spot"].report
+    assert report.killed == ()
+    assert {job.cause for job in report.killed_otherwise} == {Cause.SPOT}
+    assert report.started == JOBS == report.finished + len(report.killed_otherwise)
+
+
+def test_the_scenarios_do_what_they_say(all_played: dict[str, Played]) -> None:
+    reports = {scenario: one.report for scenario, one in all_played.items()}
+    assert reports["scale-storm"].stops[Cause.SCALE_IN]
+    assert reports["agent-outage"].calls.failed
+    assert reports["throttled-account"].calls.throttled
+    assert reports["throttled-account"].stops[Cause.DEPLOYMENT]
+    assert reports["spot"].stops[Cause.SPOT] == 3
+
+
+# --- deployments
+
+
+def test_every_old_task_ends_soon_after_its_last_job(tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path)
+    with service(tmp_path, 2) as one:
+        jobs = [Job(number=number, lasts_s=0.8) for number in range(24)]
+        play(one, "rolling-deploy", Stage(one, desired=2, seed=4, pace=PACE), jobs=jobs, put=queue.put)
+        report = one.report()
+        assert (report.killed, report.stops[Cause.DEPLOYMENT]) == ((), 4)
+        assert all(deployment.completed for deployment in report.deployments)
+        for name in ("worker-1", "worker-2"):
+            last = max(run.ended or 0.0 for run in one._runs.read() if one.task(run.task) is one.task(name))
+            (ended,) = [event.time for event in one.events if event.task == name and event.kind is EventKind.TASK_ENDED]
+            assert ended <= last + LINGER_S + 5
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Path:
+    """A queue that has more to do than will be done."""
+    JobQueue(tmp_path).put(Job(number=number, lasts_s=1.0) for number in range(300))
+    return tmp_path
+
+
+def test_a_deployment_of_tasks_that_are_never_idle_does_not_complete_and_the_report_says_why(busy: Path) -> None:
+    with service(busy, 2) as one:
+        assert one.wait_until(Stage(one, desired=2).all_busy, timeout_s=BOUND_S)
+        one.deploy()
+        assert one.wait_until(lambda: len(one.snapshot().tasks) == 4 and one.snapshot().blocked, timeout_s=BOUND_S)
+        _, deployment = one.report().deployments
+        assert deployment.completed is None
+        assert "protected: worker-1" in str(deployment.why_not)
+        assert "worker-2" in str(deployment.why_not)
+
+
+# --- the scripts themselves
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_says_in_one_line_what_happens(name: str) -> None:
+    scenario = find(name)
+    assert scenario.name == name
+    assert 20 < len(scenario.summary) <= 120
+    assert "\n" not in scenario.summary
+
+
+def test_an_unknown_scenario_is_refused_with_the_names_of_all() -> None:
+    with pytest.raises(SettingsError, match=r"one of scale-storm, .*, spot, got 'nonsense'"):
+        find("nonsense")
