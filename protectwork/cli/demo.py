@@ -31,9 +31,11 @@ _LASTS_S = 45.0
 _TASKS, _FEWER = 6, 2
 _SCALE = 10.0
 _STOP_TIMEOUT_S, _LINGER_S = 3.0, 30.0  # ECS's default, and ours, at that scale and an unhurried pace
-_READY_WITHIN_S, _BUSY_WITHIN_S = 60.0, 5.0  # on a machine with much else to do
+_READY_WITHIN_S, _BUSY_WITHIN_S, _SETTLED_WITHIN_S = 60.0, 5.0, 15.0  # on a machine with much else to do
 _SCALE_IN_ROUND, _SCALE_IN_AFTER_S = 1, 1.5
 _LAST_JOBS_S = 12.0
+_TITLE = f"Two ECS services of {_TASKS} tasks are scaled in to {_FEWER} while their jobs run."
+
 _Show = Callable[[Sequence[Half], Sequence[Line]], None]
 """Shows the demo as it is now, given what happened since it was last shown."""
 
@@ -103,6 +105,7 @@ def _play(services: list[Service], *, go: Path, pace: float) -> None:
     for service in services:
         service.scale(_FEWER)
     _pass(services, until=began + (_demo_worker.ROUNDS - 1) * _demo_worker.ROUND_S * pace + _LAST_JOBS_S * pace)
+    services[-1].wait_until(lambda: services[-1].settled, timeout_s=_SETTLED_WITHIN_S)
 
 
 def _ready(service: Service) -> int:
@@ -141,9 +144,12 @@ def _tell(sides: list[Side], *, as_json: bool) -> int:
 def _display(sides: list[Side], *, as_json: bool, lasts_s: float) -> Generator[None, None, None]:
     console = Console(highlight=False)
     with ExitStack() as stack:
-        show: _Show = _show_nothing if as_json else _print_news
+        show: _Show = _show_nothing
         if console.is_terminal and not as_json:
             show = _drawing_on(stack.enter_context(Live(console=console, auto_refresh=False)), lasts_s=lasts_s)
+        elif not as_json:
+            click.echo(_TITLE)
+            show = _print_news
         stack.enter_context(repeated(lambda: show([side.look() for side in sides], _news(sides)), _FRAME_S))
         yield
 
@@ -154,13 +160,12 @@ def _news(sides: list[Side]) -> list[Line]:
 
 def _drawing_on(live: Live, *, lasts_s: float) -> _Show:
     story: list[Line] = []
-    title = f"Two ECS services of {_TASKS} tasks are scaled in to {_FEWER} while their jobs run"
 
     def show(halves: Sequence[Half], news: Sequence[Line]) -> None:
         story.extend(news)
         width, height = live.console.size
         ascii_only = live.console.options.ascii_only
-        drawn = draw(halves, story, title=title, lasts_s=lasts_s, width=width, height=height, ascii_only=ascii_only)
+        drawn = draw(halves, story, title=_TITLE, lasts_s=lasts_s, width=width, height=height, ascii_only=ascii_only)
         live.update(drawn, refresh=True)
 
     return show

