@@ -34,7 +34,7 @@ import boto3
 from botocore.config import Config
 from protectwork_sqs import SQSConsumer, protected_messages
 
-from protectwork import protect
+from protectwork import get_manager, protect
 from protectwork.testing import FakeAgent
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -197,10 +197,8 @@ def ratio(theirs: list[float], ours: list[float]) -> tuple[float, float, float]:
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as directory, FakeAgent() as agent:
-        state = Path(directory, "state")
-        state.mkdir(mode=0o700)
-        os.environ.update(agent.environ(), PROTECTWORK_LINGER="600", PROTECTWORK_STATE_DIR=str(state))
-        with (fauxqs if "--fauxqs" in sys.argv else moto)(Path(directory, "sqs")) as server, protect("all"):
+        os.environ.update(agent.environ())
+        with (fauxqs if "--fauxqs" in sys.argv else moto)(Path(directory)) as server, get_manager(), protect("all"):
             start = agent.now()
             times = played(server)
             if not agent.was_protected(start, agent.now()):

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
+import nursery
 import pytest
 
 # Where the environment forbids bytecode, as that of many container images does, each of the hundreds of interpreters
@@ -74,6 +75,7 @@ def nothing_is_left_behind() -> Iterator[None]:
     """Set up before every other fixture, so torn down after them: what still stands then, a test has forgotten."""
     before = _standing()
     yield
+    nursery.close_all()
     deadline = time.monotonic() + _GRACE_S
     while (left := _standing() - before) and time.monotonic() < deadline:
         threading.Event().wait(0.05)  # what was told to end may need a moment to do so

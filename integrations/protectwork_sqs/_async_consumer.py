@@ -12,7 +12,7 @@ from protectwork_sqs._clients import async_client
 from protectwork_sqs._consuming import logger
 from protectwork_sqs._crew import Crew
 from protectwork_sqs._custody import InHand
-from protectwork_sqs._drivers import AsyncDriver
+from protectwork_sqs._drivers import AsyncDriver, Steadfast
 from protectwork_sqs._message import Message
 from protectwork_sqs._options import (
     ConsumingOptions,
@@ -117,13 +117,15 @@ class _Running:
         self._custody = self._crew.consuming.custody
         self._custody.on_taken = self._extending.bell.ring
         self._handling: set[asyncio.Task[None]] = set()
+        self._over = self._interrupted = False
 
     async def run(self) -> None:
         self._stop.rings(self._driver.bell)
-        beside = [
-            asyncio.create_task(self._extending.repeat(self._custody.extend), name="protectwork-sqs-visibility"),
-            asyncio.create_task(self._settling.repeat(self._crew.flush), name="protectwork-sqs-settle"),
-        ]
+        extending = Steadfast(
+            self._extending.repeat(self._custody.extend, until=self._is_over), name="protectwork-sqs-visibility"
+        )
+        # Cancelled with all tasks, for what is given back then must not come again by a receipt under way.
+        settling = asyncio.create_task(self._settling.repeat(self._crew.flush), name="protectwork-sqs-settle")
         try:
             with stops_on_sigterm(self._stop.set):
                 try:
@@ -136,9 +138,13 @@ class _Running:
         finally:
             self._stop.forget(self._driver.bell)
             self._crew.consuming.end()
-            for task in beside:
-                task.cancel()
-            await asyncio.wait(beside)
+            self._over = True
+            self._extending.bell.ring()
+            settling.cancel()
+            await asyncio.wait((extending, settling))
+
+    def _is_over(self) -> bool:
+        return self._over
 
     async def _wind_down(self) -> None:
         """What has not started goes back, and what runs is finished, however this came about."""
@@ -155,8 +161,11 @@ class _Running:
             raise cancelled
 
     def _interrupt(self) -> None:
+        """Cancel the handlers, each of them once, for whoever cancels all tasks has; if asked again, once more."""
         for task in tuple(self._handling):
-            task.cancel()
+            if self._interrupted or not task.cancelling():
+                task.cancel()
+        self._interrupted = True
 
     def _start(self, item: InHand) -> None:
         if not self._crew.begins(item):

@@ -113,9 +113,9 @@ class _Running:
 
     def run(self) -> None:
         self._stop.rings(self._driver.bell)
-        self._extender.start()
-        self._settler.start()
         try:
+            if not (self._extender.start() and self._settler.start()):
+                raise RuntimeError("no threads can be started that extend and delete messages")
             with stops_on_sigterm(self._stop.set):
                 try:
                     self._driver.run(self._crew.intake())
@@ -133,7 +133,7 @@ class _Running:
         """What has not started goes back, and what runs is finished, however this came about."""
         self._crew.consuming.close()
         while not self._crew.is_idle:
-            self._driver.run(self._crew.flush())  # here too, where no thread could be started for it
+            self._driver.run(self._crew.flush())  # here too, for the other may be waiting between two tries
             self._driver.bell.wait(_LOOK_EVERY_S)
 
     def _start(self, item: InHand) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from protectwork_sqs._bell import Bell
 from protectwork_sqs._flow import Call, Flow, Wait
 
-__all__ = ["AsyncDriver", "Driver"]
+__all__ = ["AsyncDriver", "Driver", "Steadfast"]
 
 logger = logging.getLogger("protectwork")
 
@@ -108,7 +108,7 @@ class AsyncDriver:
         if isinstance(effect, Wait):
             self._raise_cancellation()
             return await self.bell.wait_async(effect.seconds)
-        call = _Call(self._ask(effect), loop=asyncio.get_running_loop())
+        call = Steadfast(self._ask(effect), name="protectwork-sqs-call")
         while not call.done():
             try:
                 await asyncio.wait((call,))
@@ -127,15 +127,24 @@ class AsyncDriver:
             raise cancelled
 
 
-class _Call(asyncio.Task[Any]):
-    """A call under way: it ends by its client's time-outs, and by nothing else.
+class Steadfast(asyncio.Task[_Result]):
+    """A task that ends by itself, and by nothing else.
 
     The end of `asyncio.run` cancels every task that there is, this one included, and then waits for it.
+
+    Args:
+        work: What it does.
+        name: What it is called.
+        on_cancel: Called when it is to be cancelled.
     """
 
-    def __init__(self, call: Coroutine[Any, Any, Any], *, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(call, loop=loop, name="protectwork-sqs-call")
+    def __init__(
+        self, work: Coroutine[Any, Any, _Result], *, name: str, on_cancel: Callable[[], object] = lambda: None
+    ) -> None:
+        super().__init__(work, loop=asyncio.get_running_loop(), name=name)
+        self._on_cancel = on_cancel
 
     def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002 - asyncio's own signature
         """Do not."""
+        self._on_cancel()
         return False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from protectwork.adapters import Watch
 from protectwork_sqs._bell import Stop
-from protectwork_sqs._drivers import AsyncDriver, Driver
+from protectwork_sqs._drivers import AsyncDriver, Driver, Steadfast
 from protectwork_sqs._flow import Flow
 from protectwork_sqs._loop import Loop
 from protectwork_sqs._options import Options
@@ -40,10 +40,11 @@ class Run:
         self._over = False
 
     def __enter__(self) -> Self:
+        if not self._watch.start():
+            raise RuntimeError("no thread can be started that extends the visibility of messages")
         self._runs[self] = None
         self._stop.rings(self._driver.bell)
         self._signals.enter_context(stops_on_sigterm(self._stop.set))
-        self._watch.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -95,6 +96,7 @@ class AsyncRun:
         self.loop.consuming.custody.on_taken = self._beside.bell.ring
         self._signals = ExitStack()
         self._task: asyncio.Task[None] | None = None
+        self._body: asyncio.Task[Any] | None = None  # where the loop's body runs
         self._turn = asyncio.Lock()  # a flow of the loop is under way
         self._over = False
 
@@ -105,11 +107,13 @@ class AsyncRun:
         self._runs[self] = None
         self._stop.rings(self._driver.bell)
         self._signals.enter_context(stops_on_sigterm(self._stop.set))
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="protectwork-sqs-visibility")
+        self._body = asyncio.current_task()
+        self._task = Steadfast(self._run(), name="protectwork-sqs-visibility", on_cancel=self._cancelled)
 
     async def do(self, flow: Flow[_Result]) -> _Result | None:
         """Run a flow of the loop; None when it is over, and in a forked child, to which nothing in hand belongs."""
         if self.loop.consuming.is_ours and not self._over:
+            self._body = asyncio.current_task()
             async with self._turn:
                 return await self._driver.run(flow)
         flow.close()
@@ -132,9 +136,7 @@ class AsyncRun:
 
     async def _run(self) -> None:
         try:
-            with suppress(asyncio.CancelledError):
-                await self._beside.repeat(self.loop.consuming.custody.extend, until=lambda: self._over)
-            self._over = True
+            await self._beside.repeat(self.loop.consuming.custody.extend, until=lambda: self._over)
             await self._wind_down()
         finally:  # nothing is awaited here: the loop may have been closed under it
             self._over = True
@@ -147,9 +149,11 @@ class AsyncRun:
     async def _wind_down(self) -> None:
         self.loop.consuming.close()
         self._driver.bell.ring()
-        settled = not self.loop.consuming.is_ours
-        while not settled:
-            with suppress(asyncio.CancelledError):  # one of all tasks, say: what is in hand has to go back all the same
-                async with self._turn:  # a receipt under way brings more
-                    await self._beside.run(self.loop.end())
-                settled = True
+        if self.loop.consuming.is_ours:
+            async with self._turn:  # a receipt under way brings more
+                await self._beside.run(self.loop.end())
+
+    def _cancelled(self) -> None:
+        """It is cancelled, as all tasks are: that of the loop's body has to end first."""
+        if self._body:
+            self._body.add_done_callback(lambda _: self.leave())

@@ -1,9 +1,9 @@
-"""Kills what a lab has left: processes that left their group, and all of them when the lab itself is killed.
+"""Removes what a lab has left: processes that left their group, and everything when the lab itself is killed.
 
 Every process of a lab has the lab's mark in its environment, which it was started with and hands on. As a program, this
 waits until its standard input ends, as that does when the lab ends however that happens; then it kills what bears the
-mark that it was given, and the groups that it was told of, for a program may have written over its environment. It
-needs nothing but the standard library, and little of that.
+mark that it was given, and the groups that it was told of, for a program may have written over its environment; and it
+removes the directory that it was given. It needs nothing but the standard library, and little of that.
 """
 
 from __future__ import annotations
@@ -75,7 +75,11 @@ def _main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for group in _groups_told(sys.stdin.buffer):
         _kill(os.killpg, group)
-    kill_marked(sys.argv[1])
+    mark, directory = sys.argv[1:]
+    kill_marked(mark)
+    import shutil  # noqa: PLC0415 - loads slowly, and there is time for it now
+
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

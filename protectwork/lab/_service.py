@@ -136,9 +136,9 @@ class Service:
         journal.touch()
         states.mkdir()
         self._runs = Runs(journal)
-        opened.callback(self._runs.read)  # for the last time, before the directory goes
-        watchdog = Watchdog(mark)
+        watchdog = Watchdog(mark, self._directory)
         opened.callback(watchdog.close)
+        opened.callback(self._runs.read)  # for the last time, before the directory goes
         control = ControlPlane(cluster=spec.cluster, service=spec.name, desired=self._desired, minute_s=spec.minute_s)
         opened.callback(control.close)
         control.service.maximum_percent = spec.maximum_percent

@@ -1,4 +1,4 @@
-"""The process that outlives a lab that is killed, and kills what that has left."""
+"""The process that outlives a lab that is killed, and removes what that has left."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ class Watchdog:
 
     Args:
         mark: What the processes of the lab bear in their environment.
+        directory: Where its files are.
     """
 
-    def __init__(self, mark: str) -> None:
+    def __init__(self, mark: str, directory: Path) -> None:
         # The other end of its standard input is nobody's but this process's: it is not inherited, and closes with it.
         self._process = subprocess.Popen(  # noqa: S603 - our own
-            [sys.executable, "-I", "-S", str(_PROGRAM), mark],
+            [sys.executable, "-I", "-S", str(_PROGRAM), mark, str(directory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""A Celery project on a broker in memory, for programs in interpreters of their own: `run(PROJECT + "...")`.
+"""A Celery project on a broker in memory, for programs: `run(PROJECT + "...", loaded=CELERY)`.
 
 It has the tasks `reports.make` and `ping`, which print their names, and what a program may want of a worker:
 `consumer()` is that of one that has not started yet, `step_of(consumer)` ours in it, `work()` a worker that runs until

@@ -1,4 +1,4 @@
-"""What a Celery worker makes of what it was told, in an interpreter of its own: what wins, and what it says of it."""
+"""What a Celery worker makes of what it was told, in a process of its own: what wins, and what it says of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from integrations.celery_programs import PROJECT, environ_of, outcome
 from integrations.celery_worker.redis_server import RedisServer
+from nursery import CELERY
 from programs import Done, run
 
 from protectwork.testing import FakeAgent, faults
@@ -40,7 +41,7 @@ print(step_of(consumer()).manager.settings.lease_s)
 def test_the_argument_wins_over_configure_the_configuration_and_the_environment(
     highest: str, lease_s: int, environ: dict[str, str]
 ) -> None:
-    done = run(PROJECT + "told = {}\n" + LADDER[highest] + JUDGED, **environ, PROTECTWORK_LEASE="10m")
+    done = run(PROJECT + "told = {}\n" + LADDER[highest] + JUDGED, loaded=CELERY, **environ, PROTECTWORK_LEASE="10m")
     assert [float(line) for line in outcome(done).lines] == [lease_s]
     assert "too late" not in done.err
 
@@ -53,7 +54,7 @@ protectwork_celery.install(app)
 settings = step_of(consumer()).manager.settings
 print(settings.lease_s, settings.when_refused)
 """
-    assert outcome(run(PROJECT + django, **environ)).lines == ["1800.0 pause"]
+    assert outcome(run(PROJECT + django, loaded=CELERY, **environ)).lines == ["1800.0 pause"]
 
 
 def test_a_configuration_that_comes_too_late_is_one_warning_and_the_worker_runs(environ: dict[str, str]) -> None:
@@ -63,7 +64,7 @@ protectwork_celery.install(app)
 protectwork.get_manager()
 print(step_of(consumer()).manager.settings.lease_s)
 """
-    done = outcome(run(PROJECT + late, **environ))
+    done = outcome(run(PROJECT + late, loaded=CELERY, **environ))
     assert done.lines == ["7200.0"]
     warned = "protectwork_lease, protectwork_linger of the Celery configuration come too late: protectwork is in use"
     assert done.err.count(warned) == 1
@@ -91,7 +92,7 @@ def test_the_argument_when_refused_wins_and_what_was_sent_before_still_runs(
 ) -> None:
     agent.fail(faults.Refuse("DEPLOYMENT_BLOCKED"), times=None, only="enable")
     program = f"{PROJECT}\ntold = dict(when_refused='pause')\n{TOLD_OF_A_PAUSE}\nping.delay(last=True); work()"
-    done = outcome(run(program, **environ, PROTECTWORK_WHEN_REFUSED="run"))
+    done = outcome(run(program, loaded=CELERY, **environ, PROTECTWORK_WHEN_REFUSED="run"))
     assert sorted(done.lines) == [PAUSED, "ping"]
 
 
@@ -107,13 +108,13 @@ work()
 
 
 def test_what_is_excluded_runs_without_a_call_to_protect_it(agent: FakeAgent, environ: dict[str, str]) -> None:
-    assert outcome(run(PROJECT + CHOSEN, **environ)).lines == ["ping", "ping"]
+    assert outcome(run(PROJECT + CHOSEN, loaded=CELERY, **environ)).lines == ["ping", "ping"]
     assert [call.call for call in agent.calls] in ([], ["get"])
 
 
 def test_what_is_chosen_is_protected(agent: FakeAgent, environ: dict[str, str]) -> None:
     chosen = CHOSEN.replace('exclude="ping"', 'tasks="pi*"')
-    assert outcome(run(PROJECT + chosen, **environ)).lines == ["ping", "ping"]
+    assert outcome(run(PROJECT + chosen, loaded=CELERY, **environ)).lines == ["ping", "ping"]
     assert [call.call for call in agent.calls] == ["get", "enable", "disable"]
 
 
@@ -129,7 +130,7 @@ with app.connection_for_read() as connection:
 def test_work_that_must_not_run_unprotected_does_not_and_goes_back(agent: FakeAgent, environ: dict[str, str]) -> None:
     agent.fail(faults.Refuse("DEPLOYMENT_BLOCKED"), times=None, only="enable")
     program = f"{PROJECT}\ntold = {{}}\n{TOLD_OF_A_PAUSE}\n{INSISTS}"
-    done = outcome(run(program, **environ, PROTECTWORK_ON_UNPROTECTED="raise"))
+    done = outcome(run(program, loaded=CELERY, **environ, PROTECTWORK_ON_UNPROTECTED="raise"))
     assert done.lines == [PAUSED, "left in the queue: 1"]
     assert "'ping[" in done.err
     assert "its message goes back" in done.err
@@ -170,7 +171,7 @@ def test_a_worker_warns_of_globs_that_match_nothing_and_of_jobs_that_redis_deliv
 ) -> None:
     with RedisServer(tmp_path / "redis") as server:
         program = f"{PROJECT}\napp.conf.broker_url = {server.database()!r}\n{ADVISED}"
-        misspelt, twice = warnings_of(outcome(run(program, **environ)))
+        misspelt, twice = warnings_of(outcome(run(program, loaded=CELERY, **environ)))
     registered = "long, long.early, long.softly, ping, reports.make, short"
     assert misspelt == f"no Celery task matches 'reprots.*'; registered are: {registered}"
     assert "visibility_timeout of 3600 s" in twice
@@ -182,7 +183,7 @@ def test_the_visibility_timeout_of_the_configuration_is_the_one_that_counts(
     timeout_s: int, warned: bool, environ: dict[str, str]
 ) -> None:
     program = f"{PROJECT}\napp.conf.broker_transport_options = dict(visibility_timeout={timeout_s})\n{ADVISED}"
-    _, *twice = warnings_of(outcome(run(program, **environ)))
+    _, *twice = warnings_of(outcome(run(program, loaded=CELERY, **environ)))
     assert len(twice) == warned
     assert all(f"of {timeout_s} s" in warning and "long, long.softly, short;" in warning for warning in twice)
 
@@ -190,7 +191,7 @@ def test_the_visibility_timeout_of_the_configuration_is_the_one_that_counts(
 def test_the_time_limit_of_the_worker_counts_where_a_task_has_none(environ: dict[str, str]) -> None:
     limited = ADVISED.replace("work()", "work(time_limit=7200)").replace("soft_time_limit=3601", "")
     program = f"{PROJECT}\napp.conf.broker_transport_options = dict(visibility_timeout=3600)\n{limited}"
-    _, twice = warnings_of(outcome(run(program, **environ)))
+    _, twice = warnings_of(outcome(run(program, loaded=CELERY, **environ)))
     assert "whatever protection does: long, long.softly; raise" in twice
 
 
@@ -206,7 +207,7 @@ def test_a_wrong_setting_stops_the_worker_before_it_takes_a_job(
     wrong: str, said: str, agent: FakeAgent, environ: dict[str, str]
 ) -> None:
     program = f"app.conf.protectwork_{wrong}; protectwork_celery.install(app); ping.delay(last=True); work()"
-    done = run(PROJECT + program, **environ)
+    done = run(PROJECT + program, loaded=CELERY, **environ)
     assert done.code != 0
     assert done.err.splitlines()[-1].endswith(said)
     assert (done.lines, agent.calls) == ([], ())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from integrations.celery_programs import PROJECT, environ_of, outcome
+from nursery import CELERY
 from programs import run
 
 from protectwork.testing import FakeAgent
@@ -84,14 +85,18 @@ print([thread.name for thread in threading.enumerate() if "protectwork" in threa
 
 
 def test_outside_ecs_the_worker_is_as_it_was(tmp_path: Path) -> None:
-    done = outcome(run(PROJECT + OUTSIDE, PROTECTWORK_STATE_DIR=str(tmp_path)))
+    done = outcome(run(PROJECT + OUTSIDE, loaded=CELERY, PROTECTWORK_STATE_DIR=str(tmp_path)))
     assert done.lines == ["_process_task None", "ping", "[]"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_turned_off_inside_ecs_the_worker_is_as_it_was(agent: FakeAgent, environ: dict[str, str]) -> None:
     off = "app.conf.protectwork_backend = 'off'"
-    assert outcome(run(f"{PROJECT}\n{off}\n{OUTSIDE}", **environ)).lines == ["_process_task None", "ping", "[]"]
+    assert outcome(run(f"{PROJECT}\n{off}\n{OUTSIDE}", loaded=CELERY, **environ)).lines == [
+        "_process_task None",
+        "ping",
+        "[]",
+    ]
     assert agent.calls == ()
 
 
@@ -100,5 +105,5 @@ def test_without_install_the_worker_is_as_it_was_and_after_uninstall_too(
 ) -> None:
     undone = OUTSIDE.replace("install(app)", "install(app); protectwork_celery.uninstall(app)")
     for program in (OUTSIDE.replace("protectwork_celery.install(app)", ""), undone):
-        assert outcome(run(PROJECT + program, **environ)).lines == ["_process_task None", "ping", "[]"]
+        assert outcome(run(PROJECT + program, loaded=CELERY, **environ)).lines == ["_process_task None", "ping", "[]"]
     assert agent.calls == ()

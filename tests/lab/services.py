@@ -84,6 +84,14 @@ def gone(pids: set[int]) -> bool:
     return not left
 
 
+def is_removed(directory: str) -> bool:
+    """Whether it goes, within a bound."""
+    ends = time.monotonic() + BOUND_S
+    while Path(directory).exists() and time.monotonic() < ends:
+        time.sleep(0.02)
+    return not Path(directory).exists()
+
+
 def _alive() -> set[int]:
     return {pid for pid, command, _ in _processes() if command}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
-from protectwork import protect
+from protectwork import UnprotectedError, protect
 from protectwork.lab import journal
 
 stopping: list[int] = []
@@ -18,8 +18,9 @@ signal.signal(signal.SIGTERM, lambda signum, _frame: stopping.append(signum))
 def main(how: str, job_s: float, pause_s: float) -> None:
     number = 0
     while not stopping:
-        hold: Any = protect(f"job {number}") if how == "protected" else nullcontext()
-        with hold:
+        # While more are protected than desired ECS refuses: what began all the same would be lost.
+        hold: Any = protect(f"job {number}", on_unprotected="raise") if how == "protected" else nullcontext()
+        with suppress(UnprotectedError), hold:
             if stopping:  # ECS has chosen this task meanwhile, while it was not protected yet
                 break
             with journal.job(f"{number}"):

@@ -1,4 +1,4 @@
-"""Processes that do what a test tells them, line by line: real interpreters, which stop and die at a kernel call."""
+"""Processes that do what a test tells them, line by line, and stop and die at a kernel call."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,7 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-_BOUND_S = 20.0
+import nursery
+
+_BOUND_S = 60.0
 
 PROGRAM = """
 import json, os, signal, sys
@@ -82,7 +82,7 @@ state.close()
 
 
 class Actor:
-    """One interpreter with its part in a shared state; gone at the end of the `with`, however it stands.
+    """One process with its part in a shared state; gone at the end of the `with`, however it stands.
 
     Attributes:
         pid: Its process.
@@ -92,13 +92,13 @@ class Actor:
 
     def __init__(self, directory: Path) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PROTECTWORK_", "ECS_"))}
-        self._process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", PROGRAM, str(directory)],
-            env=inherited,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
+        self._told: int | None
+        (hears, self._told), (self._heard, says) = os.pipe(), os.pipe()
+        self._process = nursery.started(
+            ["-c", PROGRAM, str(directory)], loaded=nursery.CORE, environ=inherited, stdin=hears, stdout=says
         )
+        os.close(hears)
+        os.close(says)
         self.pid = self._process.pid
         self._answers = b""
 
@@ -112,7 +112,9 @@ class Actor:
             self.leave()
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # and whatever it has forked
-        self._process.communicate()
+        self.ended()
+        self._hang_up()
+        os.close(self._heard)
 
     def ask(self, expression: str) -> Any:
         """What an expression comes to there."""
@@ -121,18 +123,16 @@ class Actor:
 
     def tell(self, expression: str) -> None:
         """Have it evaluated without waiting for it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{expression}\n".encode())
-        self._process.stdin.flush()
+        assert self._told is not None
+        os.write(self._told, f"{expression}\n".encode())
 
     def answer(self) -> Any:
         """The next answer, within a bound."""
-        assert self._process.stdout is not None
         deadline = time.monotonic() + _BOUND_S
         while b"\n" not in self._answers:
-            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            ready, _, _ = select.select([self._heard], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"no answer within {_BOUND_S:g} s"
-            said = os.read(self._process.stdout.fileno(), 65536)
+            said = os.read(self._heard, 65536)
             assert said, "it has ended"
             self._answers += said
         line, _, self._answers = self._answers.partition(b"\n")
@@ -155,10 +155,13 @@ class Actor:
 
     def leave(self) -> None:
         """Let it end by itself: it closes its state."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.stdin = None
+        self._hang_up()
         assert self.ended() == 0
+
+    def _hang_up(self) -> None:
+        if self._told is not None:
+            os.close(self._told)
+            self._told = None
 
 
 @contextmanager

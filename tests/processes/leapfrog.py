@@ -15,7 +15,7 @@ from protectwork._clock import steady_now
 
 TABLE_BYTES = 48
 SAME_MOMENT_S = 0.001
-_BOUND_S = 30.0
+_BOUND_S = 90.0
 
 
 @dataclass(frozen=True, kw_only=True)

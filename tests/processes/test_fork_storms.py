@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from nursery import CORE
 from programs import run
 
 from protectwork.testing import FakeAgent
@@ -34,9 +35,10 @@ manager = ProtectionManager(AgentBackend(uri), settings=settings, random=Steady(
 parent, said, say, pids = os.getpid(), *os.pipe(), []
 
 def started():
-    # Nothing that the package opens is left to do.
+    # Nothing that the package opens is left to do, and the keeper sleeps.
     manager.start()
-    while not (manager._keeper.book.is_open and not manager._keeper.lease.record.unknown):
+    keeper = manager._keeper
+    while not keeper.book.is_open or keeper.lease.record.unknown or keeper.wakes_at < steady_now():
         time.sleep(0.005)
 
 def span(work_s=0.0, **options):
@@ -76,8 +78,9 @@ def children():
     return told
 
 def ended(**facts):
-    # The end of the parent: its last hold has ended, and the task is released before this returns.
-    while not manager._keeper.is_idle():
+    # The end of the parent: its last hold has ended, and the task is released before this returns, unless it has come
+    # and gone so often that it has to wait for minutes until it may make another release.
+    while not manager._keeper.is_idle() and manager._keeper.lease.due(steady_now()) < steady_now() + 60:
         time.sleep(0.01)
     print(json.dumps({"pid": parent, **facts}), flush=True)
     os._exit(0)
@@ -87,7 +90,7 @@ def ended(**facts):
 def forked(agent: FakeAgent, directory: Path, program: str, *rest: object) -> dict:
     """What a program told that forks; coverage does not look on, for its locks would stay locked in the children."""
     directory.mkdir(mode=0o700)
-    done = run(PRELUDE + program, json.dumps([agent.uri, str(directory), LINGER_S, *rest]), measured=False)
+    done = run(PRELUDE + program, json.dumps([agent.uri, str(directory), LINGER_S, *rest]), measured=False, loaded=CORE)
     assert (done.code, done.err) == (0, "")
     facts = json.loads(done.out)
     pids = {os.getpid(), facts["pid"], *(child["pid"] for child in facts["children"])}

@@ -21,7 +21,7 @@ from .actors import wait_until
 from .fast_clock import FastClock
 
 PROTECTWORK = (sys.executable, "-m", "protectwork")
-BOUND_S = 20.0
+BOUND_S = 60.0
 LINGER_S = 1.0
 RELEASED_S = 1.25 * LINGER_S + 3.0  # after a death: the linger, a look, a call
 ENDED_S = 2.0 + 3.5  # what is promised, and what a busy machine may take to end a process; a call has 6 s
@@ -169,13 +169,14 @@ def looks_at(environ: dict[str, str], *, processes: int) -> list[dict[str, objec
 
 
 def test_status_shows_who_holds_of_all_living_processes(environ):
+    began = time.monotonic()
     with keeper(environ) as idle, worker(environ, "batch-17") as one, worker(environ, "batch-18") as other:
         shown = {process["pid"]: process for process in looks_at(environ, processes=3)}
         assert shown.keys() == {idle.pid, one.pid, other.pid}
         assert [shown[process.pid]["in_flight"] for process in (idle, one, other)] == [0, 1, 1]
         (held,) = shown[one.pid]["holds"]
         assert held["label"] == "batch-17"
-        assert 0 <= held["age_s"] < BOUND_S
+        assert 0 <= held["age_s"] < time.monotonic() - began
         other.kill()
         other.wait(BOUND_S)
         assert {process["pid"] for process in looks_at(environ, processes=2)} == {idle.pid, one.pid}

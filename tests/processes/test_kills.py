@@ -18,7 +18,7 @@ LINGER_S = 2.0
 AT_WORK = 3
 SOON_ENOUGH_S = 1.25 * LINGER_S + 3.0
 STORM_S = 20.0 * TIMES
-BOUND_S = 30.0
+BOUND_S = 90.0
 KILLS = 25 * TIMES
 KILL_EVERY_S = 0.4
 # With so many at work when one is killed the task never lingers to its end: a task that flaps would have no release

@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from nursery import CORE
 from programs import run
 
 from .actors import Actor
@@ -46,7 +47,9 @@ def tell(**more):
 
 def told(given: Path | None, *, endpoint: str = "", user: int = 0, program: str = "tell()") -> dict:
     arguments = json.dumps([given and str(given), endpoint, user])
-    done = run(PROGRAM + program, arguments, measured=not user)  # coverage could not write what it has measured
+    done = run(
+        PROGRAM + program, arguments, measured=not user, loaded=CORE
+    )  # coverage could not write what it has measured
     assert (done.code, done.err) == (0, "")
     facts = json.loads(done.out)
     assert facts["pid"] != os.getpid()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import programs
 import pytest
+from nursery import CORE
 from processes import seams
 from processes.fast_clock import FastClock
 from processes.seams import Facts, Scene, Spans
@@ -64,7 +65,7 @@ def told(kind: str, scenes: list[Scene]) -> list[Facts]:
     """What became of these, played by one interpreter."""
     program, tests = Path(seams.__file__), Path(programs.__file__).parent
     told = json.dumps([asdict(scene) for scene in scenes])
-    done = programs.run(program, kind, told, measured=False, bound_s=BOUND_S, PYTHONPATH=str(tests))
+    done = programs.run(program, kind, told, measured=False, bound_s=BOUND_S, loaded=CORE, PYTHONPATH=str(tests))
     assert done.code == 0, done.err  # on a busy machine some process may say that it has been stopped
     every = [Facts(**{**facts, "scene": Scene(**facts["scene"])}) for facts in map(json.loads, done.lines)]
     for facts in every:

@@ -1,12 +1,10 @@
-"""An ECS task of worker processes: interpreters of their own that hold, and tell by the agent's clock when they did."""
+"""An ECS task of worker processes, which hold, and tell by the agent's clock when they did."""
 
 from __future__ import annotations
 
 import math
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Pipe
@@ -14,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import nursery
 from processes.fast_clock import FastClock
 from processes.soak import TIMES
 
@@ -22,7 +21,7 @@ from protectwork.testing import FakeAgent
 REAL_TIME = FastClock(speed=1.0)
 
 _TESTS = Path(__file__).parents[1]
-_BOUND_S = 30.0 * TIMES
+_BOUND_S = 90.0 * TIMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ class Stretch:
 
 
 class Worker:
-    """One interpreter, which does what it is told; `worker_program.Program` says what that can be.
+    """One process, which does what it is told; `worker_program.Program` says what that can be.
 
     Args:
         directory: Where it keeps its journal.
@@ -51,13 +50,12 @@ class Worker:
         self._unanswered = 0
         self._pipe, theirs = Pipe()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PROTECTWORK_", "ECS_"))}
-        program = [sys.executable, "-X", "faulthandler", "-m", "processes.worker_program"]
         with theirs:
-            self._process = subprocess.Popen(
-                [*program, str(theirs.fileno())],
-                env=inherited | {"PYTHONPATH": str(_TESTS)},
+            self._process = nursery.started(
+                ["-m", "processes.worker_program", str(theirs.fileno())],
+                loaded=nursery.CORE,
+                environ=inherited | {"PYTHONPATH": str(_TESTS)},
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
             )
         self._pipe.send((clock, directory))
         self.pid = self._process.pid

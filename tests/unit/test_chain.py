@@ -218,8 +218,9 @@ class Process:
     def go(self, calls: int) -> None:
         """Make that many kernel calls, and stop before the next."""
         for _ in range(calls + (not self._greenlet)):
-            if not self.ended:
-                self._greenlet.switch()
+            if self.ended:
+                return
+            self._greenlet.switch()
 
     def finish(self) -> None:
         self.go(10_000)

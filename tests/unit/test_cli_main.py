@@ -13,6 +13,7 @@ from protectwork.cli import cli
 from protectwork.testing import faults
 
 PROTECTWORK = (sys.executable, "-m", "protectwork")
+BOUND_S = 60.0
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
@@ -72,7 +73,7 @@ def test_an_interrupt_ends_a_command_with_130_and_no_traceback(fake_agent):
     with subprocess.Popen(
         [*PROTECTWORK, "status"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as status:
-        assert fake_agent.wait_until(lambda: bool(fake_agent.gets))
+        assert fake_agent.wait_until(lambda: bool(fake_agent.gets), timeout_s=BOUND_S)
         status.send_signal(signal.SIGINT)
-        out, err = status.communicate(timeout=10)
+        out, err = status.communicate(timeout=BOUND_S)
     assert (status.returncode, out, err) == (130, "", "")

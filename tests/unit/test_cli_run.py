@@ -13,7 +13,7 @@ from protectwork._clock import steady_now
 from protectwork.testing import FakeAgent, faults
 
 RUN = (sys.executable, "-m", "protectwork", "run")
-TIMEOUT_S = 20
+TIMEOUT_S = 120
 
 # Tells when it is ready, and each signal that it gets; ends with 7 at SIGTERM, and in any case.
 LISTENER = """
@@ -24,7 +24,7 @@ def told(number, frame):
         sys.exit(7)
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, told)
-signal.alarm(30)
+signal.alarm(300)
 print("ready", flush=True)
 while True:
     signal.pause()
@@ -227,7 +227,7 @@ def test_after_sigterm_the_task_stays_protected_until_the_program_has_ended(fake
 def test_a_sigterm_that_comes_before_the_program_keeps_it_from_starting(fake_agent):
     fake_agent.fail(faults.Hang(), times=None)
     with subprocess.Popen([*RUN, "--", "echo", "started"], stdout=subprocess.PIPE) as process:
-        assert fake_agent.wait_until(lambda: bool(fake_agent.gets))
+        assert fake_agent.wait_until(lambda: bool(fake_agent.gets), timeout_s=TIMEOUT_S)
         sent = steady_now()
         process.terminate()
         out, _ = process.communicate(timeout=TIMEOUT_S)
@@ -283,7 +283,7 @@ def test_a_terminal_that_hangs_up_is_told_to_the_program(tmp_path):
     program = python(
         "import pathlib, signal, sys\n"
         f"signal.signal(signal.SIGHUP, lambda *_: sys.exit(pathlib.Path({str(told)!r}).write_text('SIGHUP') and 9))\n"
-        "signal.alarm(30); print('ready', flush=True); signal.pause()"
+        "signal.alarm(300); print('ready', flush=True); signal.pause()"
     )
     with at_a_terminal(*RUN, *program) as (process, terminal):
         read_until(terminal, b"ready\r\n")  # the whole line: a hang-up in the middle of it is an error of the program's

@@ -13,6 +13,7 @@ from uuid import uuid4
 import click
 import pytest
 from click.testing import CliRunner
+from nursery import CORE
 from programs import run
 
 from protectwork._ledger import open_state
@@ -397,7 +398,7 @@ def test_what_belongs_to_another_user_is_said_to_and_still_looked_at(found):
 
 @as_root
 def test_another_user_learns_no_more_than_whose_it_is(found, fake_agent):
-    done = run(STRANGER, AgentBackend(os.environ["ECS_AGENT_URI"]).scope, measured=False)
+    done = run(STRANGER, AgentBackend(os.environ["ECS_AGENT_URI"]).scope, measured=False, loaded=CORE)
     pid, available, texts, reason = done.out.split(maxsplit=3)
     assert int(pid) != os.getpid()
     assert (available, texts) == ("False", "None")

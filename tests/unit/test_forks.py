@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from nursery import CORE
 from programs import run
 
 from protectwork.testing import FakeAgent
@@ -60,7 +61,7 @@ EXIT = "sys.stdout.flush(); os._exit(0)"  # what an exit does is no matter of fo
 
 
 def forked(program: str) -> object:
-    done = run(PRELUDE + program + EXIT, measured=False)
+    done = run(PRELUDE + program + EXIT, measured=False, loaded=CORE)
     assert (done.code, done.err) == (0, "")
     return json.loads(done.out)
 

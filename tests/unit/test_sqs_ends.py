@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import threading
 from typing import Any
 
@@ -144,6 +145,72 @@ def test_what_a_receipt_brings_goes_back_when_all_tasks_are_cancelled_meanwhile(
     assert client.left() == client.visible() == ["m0", "m1"]
 
 
+def test_an_extension_that_hangs_does_not_keep_a_loop_from_its_end(
+    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protectwork_sqs._consuming._PATIENCE_S", 0.01)
+    client = AsyncMemoryClient(messages=2)
+
+    async def main() -> None:
+        client.instead["change_message_visibility_batch"].append(hanging(asyncio.Event()))
+        messages = protected_messages(client, URL, batch_size=2, **options(manager, visibility_timeout=1))
+        async with messages:
+            async for _ in messages:
+                await until_async(lambda: bool(client.asked("change_message_visibility_batch")))
+                break
+
+    asyncio.run(main())
+    assert client.visible() == ["m1"]
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_a_loop_that_is_cancelled_with_all_tasks_at_its_first_steps_ends_like_any_other(
+    manager: ProtectionManager, steps: int
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    client = AsyncMemoryClient(messages=1)
+
+    async def main() -> None:
+        async def consume() -> None:
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            async for message in protected_messages(client, URL, **options(manager)):
+                pytest.fail(f"{message} was begun")
+
+        tasks.append(asyncio.create_task(consume()))
+        await asyncio.sleep(0)
+
+    tasks: list[asyncio.Task[None]] = []
+    asyncio.run(main())
+    assert client.visible() == ["m0"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_body_that_outlives_the_cancellation_of_all_tasks_keeps_its_message(manager: ProtectionManager) -> None:
+    client = AsyncMemoryClient(messages=1)
+
+    async def main() -> None:
+        async def consume() -> None:
+            settings = options(manager, visibility_timeout=1, on_failure="return")
+            async for _ in protected_messages(client, URL, **settings):
+                begun.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await asyncio.sleep(1.2)
+                    in_the_end.extend([held(manager), client.visible()])
+
+        begun = asyncio.Event()
+        tasks.append(asyncio.create_task(consume()))
+        await begun.wait()
+
+    tasks: list[asyncio.Task[None]] = []
+    in_the_end: list[list[str]] = []
+    asyncio.run(main())
+    assert in_the_end == [["jobs[m0]"], []]
+    assert client.visible() == ["m0"]
+
+
 def test_a_loop_whose_event_loop_is_closed_under_it_leaves_no_hold_behind(manager: ProtectionManager) -> None:
     client = AsyncMemoryClient(messages=3)
 
@@ -186,6 +253,43 @@ def test_a_consumer_that_is_cancelled_while_it_stops_still_waits_for_its_handler
 
     asyncio.run(main())
     assert client.left() == client.visible() == ["m0", "m1", "m2"]
+
+
+def test_an_extension_that_hangs_does_not_keep_a_consumer_from_its_end(manager: ProtectionManager) -> None:
+    client = AsyncMemoryClient(messages=1)
+
+    async def handle(_: Message) -> None:
+        await until_async(lambda: bool(client.asked("change_message_visibility_batch")))
+        consumer.stop()
+
+    async def main() -> None:
+        client.instead["change_message_visibility_batch"].append(hanging(asyncio.Event()))
+        await consumer.run()
+
+    consumer = AsyncSQSConsumer(URL, handle, client=client, **options(manager, visibility_timeout=1))
+    asyncio.run(main())
+    assert client.left() == []
+
+
+def test_a_handler_that_outlives_the_cancellation_of_all_tasks_keeps_its_message(manager: ProtectionManager) -> None:
+    client = AsyncMemoryClient(messages=1)
+
+    async def handle(_: Message) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(1.2)
+
+    async def main() -> None:
+        consumer = AsyncSQSConsumer(URL, handle, client=client, **options(manager, visibility_timeout=1))
+        tasks.append(asyncio.create_task(consumer.run()))
+        await begun.wait()
+
+    tasks: list[asyncio.Task[None]] = []
+    begun = asyncio.Event()
+    asyncio.run(main())
+    assert client.left() == []
 
 
 def test_what_still_runs_when_a_consumer_is_interrupted_twice_is_settled_when_it_ends(

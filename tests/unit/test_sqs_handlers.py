@@ -11,7 +11,7 @@ from typing import Any
 
 import programs
 import pytest
-from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer
+from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer, protected_messages
 
 from protectwork import ProtectionManager, SettingsError
 
@@ -195,3 +195,24 @@ def test_where_no_thread_at_all_can_be_started_messages_fail(
     client = MemoryClient(messages=1)
     consume(client, print, manager, until_=lambda: "cannot be handled" in caplog.text)
     assert client.left() == ["m0"]
+
+
+@pytest.mark.parametrize("nothing_for", ["protectwork-sqs-visibility", "protectwork-sqs-settle"])
+def test_nothing_is_received_where_no_thread_can_look_after_it(
+    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch, nothing_for: str
+) -> None:
+    start = threading.Thread.start
+
+    def no_thread(thread: threading.Thread) -> None:
+        if thread.name == nothing_for:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    client = MemoryClient(messages=1)
+    with pytest.raises(RuntimeError, match="thread"):
+        SQSConsumer(URL, print, client=client, **options(manager)).run()
+    if nothing_for == "protectwork-sqs-visibility":
+        with pytest.raises(RuntimeError, match="no thread can be started"):
+            next(iter(protected_messages(client, URL, **options(manager))))
+    assert client.received() == {}

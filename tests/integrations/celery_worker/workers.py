@@ -17,7 +17,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,13 +26,16 @@ from typing import Any, Literal, Self
 
 from celery import Celery, Signature
 from integrations.celery_worker.journal import JOURNAL, Journal, Run
+from nursery import CELERY, started
 
 from protectwork.testing import FakeAgent
 
 Pool = Literal["prefork", "threads", "gevent", "eventlet", "solo"]
 
+_GREEN = ("gevent", "eventlet")
+
 LINGER_S = 0.5
-BOUND_S = 60.0
+BOUND_S = 180.0
 _LOG_AT_MOST = 6000
 _PROJECT = "integrations.celery_worker.proj"
 _TESTS = Path(__file__).parents[2]
@@ -81,12 +83,14 @@ class Worker:
         self._directory, self._log, self._ready = directory, directory / f"log-{number}", directory / f"ready-{number}"
         self._journal = Journal(directory / "journal")
         self._command = [
-            *(sys.executable, "-X", "faulthandler", "-m", "celery", "-A", _PROJECT, "worker"),
+            *("-m", "celery", "-A", _PROJECT, "worker"),
             *("--pool", pool, "--concurrency", str(concurrency), "--hostname", f"worker-{number}@test"),
             *("--loglevel", "INFO", "--without-mingle", "--without-gossip", "--without-heartbeat", *options),
         ]
+        # Those of greenlets want to patch before anything is imported, and spawned children to import it themselves.
+        self._may_be_forked = pool not in _GREEN and "worker_pool_start_method" not in (conf or {})
         # Coverage's tracer has locks of its own, which greenlets take where only native threads may wait.
-        apart = (*_OURS, "COVERAGE_") if pool in ("gevent", "eventlet") else _OURS
+        apart = (*_OURS, "COVERAGE_") if pool in _GREEN else _OURS
         self._environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(apart)},
             **agent.environ(),
@@ -103,15 +107,15 @@ class Worker:
 
     def __enter__(self) -> Self:
         self.app = Celery("client", broker=self.broker, set_as_current=False)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
+        with self._log.open("wb") as log, Path(os.devnull).open("rb") as nothing:
+            self._process = started(
                 self._command,
+                loaded=CELERY if self._may_be_forked else (),
                 cwd=self._directory,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                environ=self._environ,
+                stdin=nothing.fileno(),
+                stdout=log.fileno(),
+                stderr=log.fileno(),
             )
         self.pid = self._process.pid
         try:
