@@ -1,6 +1,8 @@
-"""A worker to try in a lab: it makes up its jobs, four at a time, and tells the lab's journal of each.
+"""A worker to try in a lab: it makes up its jobs, some at a time with pauses between them, and tells the lab of each.
 
-protectwork lab run --desired 8 --scenario scale-storm -- python examples/lab_worker.py
+protectwork lab run --desired 8 --scenario scale-storm --stop-timeout 1 -- python examples/lab_worker.py
+
+With PROTECTWORK_BACKEND=off in front, the same without protection.
 """
 
 import random
@@ -20,18 +22,28 @@ def handle(name: str, seconds: float) -> None:
             threading.Event().wait(seconds)
 
 
-def work(lane: int) -> None:
-    while not stopping.wait(random.expovariate(1.0)):
-        try:
-            handle(f"job in lane {lane}", random.expovariate(0.5))
-        except UnprotectedError as error:
-            print(f"not begun: {error}")
+def try_to_handle(name: str) -> None:
+    try:
+        handle(name, random.uniform(1, 5))
+    except UnprotectedError as error:
+        print(f"{name} is not begun: {error}")
+
+
+def work() -> None:
+    batch = 0
+    while not stopping.is_set():
+        batch += 1
+        jobs = [
+            threading.Thread(target=try_to_handle, args=(f"job {batch}.{number}",))
+            for number in range(1, random.randint(2, 5))
+        ]
+        for job in jobs:
+            job.start()
+        for job in jobs:
+            job.join()
+        stopping.wait(random.uniform(2, 8))
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    lanes = [threading.Thread(target=work, args=(lane,)) for lane in range(1, 5)]
-    for thread in lanes:
-        thread.start()
-    for thread in lanes:
-        thread.join()
+    work()

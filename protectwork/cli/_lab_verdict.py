@@ -10,6 +10,8 @@ from protectwork.lab import Cause, KilledJob, Report
 
 __all__ = ["Verdict"]
 
+_BY_THEMSELVES = frozenset({Cause.EXIT, Cause.CLOSE})
+
 
 class Verdict:
     """Judges a report.
@@ -29,7 +31,7 @@ class Verdict:
     @property
     def lines(self) -> list[str]:
         """It in sentences, the most important one first."""
-        return [self._lost(), *self._not_covered(), *self._deployments(), self._price()]
+        return [self._lost(), *self._not_covered(), *self._stops(), *self._deployments(), self._price()]
 
     def as_json(self) -> dict[str, Any]:
         """The report and whether it is good."""
@@ -51,6 +53,14 @@ class Verdict:
             yield f"Killed by what protection does not cover: {_by_cause(others)}."
         if ended:
             yield f"{_jobs(len(ended))} {'was' if len(ended) == 1 else 'were'} still in flight at the end of the lab."
+
+    def _stops(self) -> Iterator[str]:
+        """How much the first sentence says: where no task was stopped, no job could be lost."""
+        stops = self._report.stops
+        stopped = [f"{count} by {cause}" for cause, count in stops.items() if cause not in _BY_THEMSELVES]
+        yield f"Tasks stopped: {', '.join(stopped)}." if stopped else "No task was stopped: none was ever free to go."
+        if left := stops.get(Cause.EXIT, 0):
+            yield f"{left} {'task' if left == 1 else 'tasks'} ended without being told to: see what the worker wrote."
 
     def _deployments(self) -> Iterator[str]:
         for deployment in self._report.deployments[1:]:

@@ -61,6 +61,6 @@ class JobQueue:
                 return path.name
         return None
 
-    def put_back(self, name: str) -> None:
-        """Let somebody else take it."""
-        (self._taken / name).rename(self._waiting / name)
+    def is_empty(self) -> bool:
+        """Whether there is none to take now."""
+        return not any(self._waiting.iterdir())

@@ -24,20 +24,24 @@ def play(
         service: The service; it has been started.
         scenario: Which script.
         stage: What it is played on.
-        jobs: What there is to do; they come when it is their time.
+        jobs: What there is to do, one at least; they come when it is their time.
         put: Hands them to the workers.
     """
     with ThreadPoolExecutor(1) as thread:
         script = thread.submit(find(scenario).play, stage)
-        _feed(service, jobs, put)
+        _feed(service, stage, jobs, put)
         script.result()
     _finish(service, len(jobs))
     return service.report()
 
 
-def _feed(service: Service, jobs: Sequence[Job], put: Callable[[Iterable[Job]], None]) -> None:
+def _feed(service: Service, stage: Stage, jobs: Sequence[Job], put: Callable[[Iterable[Job]], None]) -> None:
+    """Hand out the first ones at once, and the others counted from when all tasks are at work, as the script does."""
+    first, *others = sorted({job.at_s for job in jobs})
+    put([job for job in jobs if job.at_s == first])
+    stage.begin()
     began = service.now()
-    for at_s in sorted({job.at_s for job in jobs}):
+    for at_s in others:
         service.wait_until(lambda: False, timeout_s=max(began + at_s - service.now(), 0.0))
         put([job for job in jobs if job.at_s == at_s])
 

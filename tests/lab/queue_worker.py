@@ -1,4 +1,7 @@
-"""A worker as a user of the decorator writes it: `python queue_worker.py QUEUE LANES` handles so many jobs at once."""
+"""A worker as a user of the decorator writes it: `python queue_worker.py QUEUE LANES` handles so many jobs at once.
+
+It says that it is ready.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ LOOK_S, REFUSED_S = 0.05, 0.3
 
 
 class Worker:
-    """Takes jobs until it is told to stop; a job that cannot be protected goes back."""
+    """Takes jobs until it is told to stop. It holds first: so no job is taken that cannot be protected."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
@@ -30,28 +33,27 @@ class Worker:
 
     def work(self) -> None:
         while not self._stopping.is_set():
-            job = self._queue.take() if get_manager().admission.is_open else None
-            if job is None:
+            if self._queue.is_empty() or not get_manager().admission.is_open:
                 self._stopping.wait(LOOK_S)
                 continue
             try:
-                self._handle(job)
+                self._handle_next()
             except UnprotectedError:
-                self._queue.put_back(job)
                 self._stopping.wait(REFUSED_S)
 
     @protected(on_unprotected="raise")
-    def _handle(self, job: str) -> None:
+    def _handle_next(self) -> None:
         if self._stopping.is_set():  # while it waited for protection
-            self._queue.put_back(job)
             return
-        with journal.job(job):
-            time.sleep(seconds_of(job))
+        if job := self._queue.take():
+            with journal.job(job):
+                time.sleep(seconds_of(job))
 
 
 def main() -> None:
     worker = Worker(JobQueue(Path(sys.argv[1])))
     signal.signal(signal.SIGTERM, worker.stop)
+    print("ready", flush=True)
     lanes = [threading.Thread(target=worker.work) for _ in range(int(sys.argv[2]))]
     for lane in lanes:
         lane.start()
