@@ -16,7 +16,7 @@ from protectwork.lab import journal
 app = Celery("lost", broker=os.environ["LOST_BROKER"])
 app.conf.update(
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"visibility_timeout": 30},  # what a worker that is killed has not begun comes back soon
+    broker_transport_options={"visibility_timeout": 15},  # what a worker that is killed has not begun comes back soon
     task_ignore_result=True,
     worker_prefetch_multiplier=1,
 )

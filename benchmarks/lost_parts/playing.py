@@ -1,12 +1,13 @@
 """Plays one scenario under one policy with one seed, and judges it by the lab's report."""
 
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lost_parts.feeds import Servers
 from lost_parts.policies import HERE, POLICIES, TESTS, Policy
@@ -53,6 +54,17 @@ class Outcome:
     def never_begun(self) -> int:
         """The jobs that nobody has begun."""
         return max(self.play.jobs - int(self.report["started"]), 0)
+
+    def line(self) -> str:
+        """It as a line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, line: str) -> Self:
+        """What such a line tells of."""
+        found = json.loads(line)
+        servers = Servers(**found["play"].pop("servers"))
+        return cls(play=Play(**found["play"], servers=servers), report=found["report"], seconds=found["seconds"])
 
 
 def play(it: Play) -> Outcome:

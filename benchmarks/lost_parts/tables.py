@@ -7,11 +7,13 @@ from typing import Any
 from lost_parts.playing import Outcome
 from lost_parts.policies import POLICIES
 
+from protectwork.lab import Cause
 from protectwork.lab.scenarios import SCENARIOS
 
 NOT_COVERED = "spot"
 DEPLOYS = ("rolling-deploy", "deploy-while-saturated")
 PER = 1000
+COVERED = {cause for cause in Cause if cause.covered}
 NAMES = {policy.key: policy.name for policy in POLICIES}
 OURS = {policy.key for policy in POLICIES if policy.ours}
 
@@ -23,11 +25,20 @@ def is_ours(outcome: Outcome) -> bool:
 
 def print_table(outcomes: Sequence[Outcome]) -> None:
     """One line for each policy, over all scenarios that protection covers."""
-    titles = ("jobs", "lost per 1,000", "calls per 1,000", "idle, protected", "deployment", "not complete")
-    print(f"{'':30}" + "".join(f"{title:>17}" for title in titles))
+    titles = (
+        "seeds",
+        "jobs",
+        "lost per 1,000",
+        "calls per 1,000",
+        "idle, protected",
+        "tasks stopped",
+        "deployment",
+        "not complete",
+    )
+    print(f"{'':30}" + "".join(f"{title:>16}" for title in titles))
     for policy in POLICIES:
         if mine := [one for one in outcomes if one.play.policy == policy.key and one.play.scenario != NOT_COVERED]:
-            print(f"{policy.name:30}" + "".join(f"{text:>17}" for text in _figures(mine)))
+            print(f"{policy.name:30}" + "".join(f"{text:>16}" for text in _figures(mine)))
 
 
 def print_scenarios(outcomes: Sequence[Outcome]) -> None:
@@ -54,11 +65,13 @@ def print_losses(outcomes: Iterable[Outcome]) -> None:
 
 def _figures(outcomes: Sequence[Outcome]) -> Iterable[str]:
     begun = _sum(outcomes, "started")
+    yield f"{len({one.play.seed for one in outcomes})}"
     lost = sum(len(one.report["killed"]) for one in outcomes)
     yield f"{begun}"
     yield f"{lost / begun * PER:.1f}" if begun else "-"
     yield f"{sum(one.report['calls']['made'] for one in outcomes) / begun * PER:.0f}" if begun else "-"
     yield f"{_sum(outcomes, 'idle_protected_s') / _sum(outcomes, 'task_s'):.1%}"
+    yield f"{sum(count for one in outcomes for cause, count in one.report['stops'].items() if cause in COVERED)}"
     deployments = [found for one in outcomes if one.play.scenario in DEPLOYS for found in one.report["deployments"][1:]]
     done = [found["completed"] - found["began"] for found in deployments if found["completed"] is not None]
     yield f"{sum(done) / len(done):.1f} s" if done else "-"

@@ -71,7 +71,7 @@ def draw(
 def _state(now: Snapshot) -> str:
     protected = sum(task.protected for task in now.tasks)
     refuses = "; ECS refuses protection: more tasks are protected than desired" if now.blocked else ""
-    return f"{now.desired} tasks desired, {len(now.tasks)} there, {protected} protected{refuses}"
+    return f"tasks: {now.desired} desired, {len(now.tasks)} there, {protected} protected{refuses}"
 
 
 def _figures(report: Report) -> str:

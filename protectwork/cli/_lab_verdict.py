@@ -58,7 +58,7 @@ class Verdict:
         """How much the first sentence says: where no task was stopped, no job could be lost."""
         stops = self._report.stops
         stopped = [f"{count} by {cause}" for cause, count in stops.items() if cause not in _BY_THEMSELVES]
-        yield f"Tasks stopped: {', '.join(stopped)}." if stopped else "No task was stopped: none was ever free to go."
+        yield f"Tasks stopped: {', '.join(stopped)}." if stopped else "No task was stopped, and so no job was at risk."
         if left := stops.get(Cause.EXIT, 0):
             yield f"{left} {'task' if left == 1 else 'tasks'} ended without being told to: see what the worker wrote."
 

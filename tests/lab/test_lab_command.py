@@ -33,7 +33,19 @@ from protectwork.lab._report import Report
 from protectwork.lab.scenarios import SCENARIOS
 
 LAB = (sys.executable, "-m", "protectwork", "lab", "run")
-WORKER = (sys.executable, str(Path(__file__).with_name("worker.py")))
+EXAMPLE = str(Path(__file__).parents[2] / "examples/lab_worker.py")
+ONE_JOB = """
+tell() {
+    IFS=' ' read -r now _ < /proc/uptime
+    echo '{"what":"'$1'","run":"'$$'","job":"one","task":"'$PROTECTWORK_LAB_TASK'","pid":'$$',"time":'$now'}' \\
+        >> "$PROTECTWORK_LAB_JOURNAL"
+}
+trap 'tell finished; exit' TERM
+tell started
+sleep 1000 &
+wait
+"""
+"""Has a job in flight, unprotected, and ends it at SIGTERM."""
 BOUND_S = 60
 CALLS = CallCounts(enables=3, disables=2, gets=1, granted=5, refused=1, throttled=0, failed=0)
 
@@ -61,12 +73,13 @@ def run(*arguments: str) -> tuple[int, str, str]:
 def test_a_scenario_runs_to_its_end_as_a_plain_log_and_writes_a_report(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     options = ("--desired", "2", "--scenario", "deploy-while-saturated", "--report", str(report))
-    status, out, err = run(*options, "--", *WORKER, "naked", "0.1", "0.1")
+    status, out, err = run(*options, "--", "sh", "-c", ONE_JOB)
     assert (status, err) == (0, "")
-    *lines, verdict, deployment, price = out.splitlines()
+    *lines, verdict, stopped, deployment, price = out.splitlines()
     assert all(line[:7].strip().replace(".", "").isdecimal() and line[7:11] == " s  " for line in lines)
     assert any(line.endswith("worker-1: task stopping, deployment") for line in lines)
-    assert verdict.startswith("0 jobs of ")
+    assert verdict == "0 jobs of 4 killed in flight by scale-in or deployments."
+    assert stopped == "Tasks stopped: 2 by deployment."
     assert " took " in deployment
     assert "protected and idle" in price
     found = json.loads(report.read_text())
@@ -75,8 +88,7 @@ def test_a_scenario_runs_to_its_end_as_a_plain_log_and_writes_a_report(tmp_path:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_every_process_and_tells_what_came_of_it(number: signal.Signals) -> None:
-    program = "import os, time; print(os.environ['PROTECTWORK_LAB_ID'], flush=True); time.sleep(1000)"
-    with running("--desired", "1", "--", sys.executable, "-c", program) as command:
+    with running("--desired", "1", "--", "sh", "-c", "echo $PROTECTWORK_LAB_ID; exec sleep 1000") as command:
         assert command.stdout
         mark = next(line for line in command.stdout if "worker-1 | " in line).rpartition(" ")[2].strip()
         there = marked(f"PROTECTWORK_LAB_ID={mark}")
@@ -93,7 +105,7 @@ def test_at_a_terminal_it_is_drawn() -> None:
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     with (
         os.fdopen(ours, "rb", buffering=0) as terminal,
-        running("--desired", "2", "--", *WORKER, "protected", "0.3", "1", stdout=theirs) as command,
+        running("--desired", "1", "--", sys.executable, EXAMPLE, stdout=theirs) as command,
     ):
         os.close(theirs)
         screen = ""
@@ -103,8 +115,7 @@ def test_at_a_terminal_it_is_drawn() -> None:
         while rest := read(terminal):
             screen += rest
         assert command.wait(BOUND_S) == 130
-    assert "2 tasks desired" in screen
-    assert "worker-2" in screen
+    assert "tasks: 1 desired, 1 there" in screen
     assert "jobs: " in screen
 
 
@@ -124,7 +135,12 @@ def read(terminal: Any) -> str:
         (("--time-scale", "11", "--", "sleep", "1"), "11.0 is not in the range"),
         (("--stop-timeout", "soon", "--", "sleep", "1"), "--stop-timeout must be seconds, or a duration"),
         (("--report", "/nowhere/at/all", "--", "sleep", "1"), "'/nowhere/at/all'"),
-        (("--", "no-such-program"), "command must be a program that can be run, got 'no-such-program'"),
+        (
+            ("--", "no-such-program"),
+            "command must be a program that can be run, got 'no-such-program'; nothing of that",
+        ),
+        (("--", "/no/program"), "command must be a program that can be run, got '/no/program'; there is no such file"),
+        (("--", __file__), "that file is not executable; a script may want its interpreter in front"),
     ],
 )
 def test_bad_arguments_are_told_in_one_line(arguments: tuple[str, ...], said: str) -> None:
@@ -175,6 +191,7 @@ def test_what_was_lost_comes_first() -> None:
     assert not verdict.ok
     assert verdict.lines == [
         "2 jobs of 8 killed in flight by scale-in or deployments; the longest had run for 5.0 s: job 7 in worker-2.",
+        "No task was stopped, and so no job was at risk.",
         "5% of the tasks' time was protected and idle; 6 calls, 1 refused, 0 throttled.",
     ]
     assert verdict.as_json()["verdict"] == verdict.lines[0]
@@ -191,6 +208,14 @@ def test_what_protection_does_not_cover_is_told_apart_and_is_no_failure() -> Non
     ]
 
 
+def test_how_many_tasks_were_stopped_is_told_and_how_many_ended_by_themselves() -> None:
+    stops = {Cause.SCALE_IN: 4, Cause.SPOT: 1, Cause.EXIT: 2, Cause.CLOSE: 3}
+    assert Verdict(report(stops=stops)).lines[1:3] == [
+        "Tasks stopped: 4 by scale-in, 1 by Spot interruption.",
+        "2 tasks ended without being told to: see what the worker wrote.",
+    ]
+
+
 def test_without_a_job_nothing_was_shown() -> None:
     verdict = Verdict(report(started=0, finished=0))
     assert not verdict.ok
@@ -201,7 +226,7 @@ def test_a_deployment_that_is_not_complete_says_why() -> None:
     first = DeploymentFacts(id="ecs-svc/1", revision=1, began=0.0, completed=1.0, why_not=None)
     second = DeploymentFacts(id="ecs-svc/2", revision=2, began=5.0, completed=12.5, why_not=None)
     third = DeploymentFacts(id="ecs-svc/3", revision=3, began=20.0, completed=None, why_not="protected: worker-1")
-    assert Verdict(report(deployments=(first, second, third))).lines[1:3] == [
+    assert Verdict(report(deployments=(first, second, third))).lines[2:4] == [
         "Deployment ecs-svc/2 took 7.5 s.",
         "Deployment ecs-svc/3 is not complete: protected: worker-1.",
     ]
