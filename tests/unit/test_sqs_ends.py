@@ -145,24 +145,6 @@ def test_what_a_receipt_brings_goes_back_when_all_tasks_are_cancelled_meanwhile(
     assert client.left() == client.visible() == ["m0", "m1"]
 
 
-def test_an_extension_that_hangs_does_not_keep_a_loop_from_its_end(
-    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("protectwork_sqs._consuming._PATIENCE_S", 0.01)
-    client = AsyncMemoryClient(messages=2)
-
-    async def main() -> None:
-        client.instead["change_message_visibility_batch"].append(hanging(asyncio.Event()))
-        messages = protected_messages(client, URL, batch_size=2, **options(manager, visibility_timeout=1))
-        async with messages:
-            async for _ in messages:
-                await until_async(lambda: bool(client.asked("change_message_visibility_batch")))
-                break
-
-    asyncio.run(main())
-    assert client.visible() == ["m1"]
-
-
 @pytest.mark.parametrize("steps", range(5))
 def test_a_loop_that_is_cancelled_with_all_tasks_at_its_first_steps_ends_like_any_other(
     manager: ProtectionManager, steps: int
@@ -253,22 +235,6 @@ def test_a_consumer_that_is_cancelled_while_it_stops_still_waits_for_its_handler
 
     asyncio.run(main())
     assert client.left() == client.visible() == ["m0", "m1", "m2"]
-
-
-def test_an_extension_that_hangs_does_not_keep_a_consumer_from_its_end(manager: ProtectionManager) -> None:
-    client = AsyncMemoryClient(messages=1)
-
-    async def handle(_: Message) -> None:
-        await until_async(lambda: bool(client.asked("change_message_visibility_batch")))
-        consumer.stop()
-
-    async def main() -> None:
-        client.instead["change_message_visibility_batch"].append(hanging(asyncio.Event()))
-        await consumer.run()
-
-    consumer = AsyncSQSConsumer(URL, handle, client=client, **options(manager, visibility_timeout=1))
-    asyncio.run(main())
-    assert client.left() == []
 
 
 def test_a_handler_that_outlives_the_cancellation_of_all_tasks_keeps_its_message(manager: ProtectionManager) -> None:
