@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import ioctl
@@ -27,6 +28,7 @@ from protectwork.cli import cli
 from protectwork.cli._agent_log import Line
 from protectwork.cli._lab_screen import draw
 from protectwork.cli._lab_verdict import Verdict
+from protectwork.cli._repeated import repeated
 from protectwork.lab import Cause, DeploymentFacts, KilledJob, Snapshot, TaskRow
 from protectwork.lab._calls import CallCounts
 from protectwork.lab._report import Report
@@ -93,7 +95,8 @@ def test_a_signal_ends_every_process_and_tells_what_came_of_it(number: signal.Si
         mark = next(line for line in command.stdout if "worker-1 | " in line).rpartition(" ")[2].strip()
         there = marked(f"PROTECTWORK_LAB_ID={mark}")
         assert there
-        command.send_signal(number)
+        for _ in range(3):  # as impatient as people are
+            command.send_signal(number)
         out, err = command.communicate(timeout=BOUND_S)
     assert gone(there)
     assert (command.returncode, err) == (130, "")
@@ -154,6 +157,14 @@ def test_bad_arguments_are_told_in_one_line(arguments: tuple[str, ...], said: st
 def test_help_tells_of_every_scenario() -> None:
     told = CliRunner().invoke(cli, ["lab", "run", "--help"]).stdout
     assert all(f"  {name} " in told for name in SCENARIOS)
+
+
+def test_what_cannot_be_shown_any_more_is_ended() -> None:
+    def fail() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError), repeated(fail, 0.01):
+        threading.Event().wait(BOUND_S)
 
 
 # --- the verdict
