@@ -93,9 +93,13 @@ def arguments() -> argparse.Namespace:
 def seeds(text: str) -> range:
     """The first so many of the fixed seeds, or those from one to another."""
     first, dash, last = text.partition("-")
-    chosen = range(int(first), int(last) + 1) if dash else SEEDS[: int(first)]
+    try:
+        chosen = range(int(first) if dash else 1, int(last if dash else first) + 1)
+    except ValueError:
+        chosen = range(0)
     if not chosen or any(seed not in SEEDS for seed in chosen):
-        raise ValueError(text)
+        rule = f"must be how many of the {len(SEEDS)}, or which, as 5 or 6-10"
+        raise argparse.ArgumentTypeError(f"{rule}, got {text!r}")
     return chosen
 
 
