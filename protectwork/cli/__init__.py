@@ -19,6 +19,7 @@ _COMMANDS = {
     "doctor": "protectwork.cli.doctor",
     "fleet": "protectwork.cli.fleet",
     "fake-agent": "protectwork.cli.fake_agent",
+    "lab": "protectwork.cli.lab",
     "demo": "protectwork.cli.demo",
 }
 _INTERRUPTED = 130

@@ -1,114 +1,122 @@
-"""How the demo looks on a terminal: one bar for each job, one for the protection that the agent saw."""
+"""How the demo looks on a terminal: two services side by side, a bar for each of their tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 from rich.console import Group
 from rich.text import Text
 
 from protectwork.cli._agent_log import Line
-from protectwork.cli._demo_jobs import LABELS
-from protectwork.cli._demo_report import Report
+from protectwork.cli._demo_side import Cell, Half, Look
 
 __all__ = ["draw"]
 
-_LABEL_COLUMNS = 13
-_SHORTEST_S = 16.0  # the scale begins with that, and grows when it is over
-_TICK_S = 2
-_OTHER_LINES = len(LABELS) + 9  # all but the last events: head, bars, scale, what is between them, verdict, prompt
+_LABEL_COLUMNS = 3
+_GAP_COLUMNS = 3
+_OTHER_LINES = 8  # all but bars and events: head, names, legend, what is between them, verdicts, prompt
+
+_GLYPHS = {Cell.IDLE: "·", Cell.IDLE_PROTECTED: "─", Cell.BUSY: "━", Cell.BUSY_PROTECTED: "█", Cell.LOST: "✗"}
+_ASCII = {Cell.IDLE: ".", Cell.IDLE_PROTECTED: "-", Cell.BUSY: "=", Cell.BUSY_PROTECTED: "#", Cell.LOST: "x"}
+_STYLES = {
+    Cell.IDLE: "dim",
+    Cell.IDLE_PROTECTED: "green",
+    Cell.BUSY: "yellow",
+    Cell.BUSY_PROTECTED: "bold green",
+    Cell.LOST: "bold red",
+}
+_LEGEND = (
+    (Cell.BUSY, "at work"),
+    (Cell.BUSY_PROTECTED, "at work, protected"),
+    (Cell.IDLE_PROTECTED, "idle, protected"),
+    (Cell.IDLE, "idle"),
+    (Cell.LOST, "work lost"),
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Paint:
-    """A stretch of a bar, in the agent's time."""
-
-    start: float
-    end: float
-    glyph: str
-    style: str
-
-
-def draw(report: Report, lines: Sequence[Line], *, width: int, height: int, ascii_only: bool) -> Group:
+def draw(
+    halves: Sequence[Half],
+    lines: Sequence[Line],
+    *,
+    title: str,
+    lasts_s: float,
+    width: int,
+    height: int,
+    ascii_only: bool,
+) -> Group:
     """Draw the demo as it is now, to fit a terminal.
 
     Args:
-        report: What came of it so far.
+        halves: What there is to be seen of each service.
         lines: What happened so far, oldest first; the last ones are shown.
+        title: What is to be seen.
+        lasts_s: How long it takes: the length of a bar.
         width: The columns of the terminal.
         height: Its lines.
         ascii_only: It shows no other characters.
     """
-    drawing = _Drawing(report, columns=max(width - _LABEL_COLUMNS - 1, 10), ascii_only=ascii_only)
-    shown = lines[-max(height - _OTHER_LINES, 1) :]
+    columns = max((width - 1 - _GAP_COLUMNS) // len(halves), _LABEL_COLUMNS + 5)
+    bars = [
+        list(_bars(one, columns=columns - _LABEL_COLUMNS, lasts_s=lasts_s, ascii_only=ascii_only)) for one in halves
+    ]
+    rows = [_beside(row, columns) for row in zip_longest(*bars, fillvalue=Text())]
+    events = lines[-max(height - _OTHER_LINES - len(rows), 1) :]
     return Group(
-        Text.assemble(
-            ("One ECS task", "bold"), ", and its protection as the agent saw it", overflow="ellipsis", no_wrap=True
-        ),
+        _line(title, style="bold"),
         Text(),
-        *(drawing.job(label) for label in LABELS),
-        drawing.protection(),
-        drawing.scale(),
+        _beside([Text(one.name, style="bold") for one in halves], columns),
+        *rows,
+        _beside([_figures(one) for one in halves], columns),
+        _legend(ascii_only=ascii_only),
         Text(),
-        *(Text(f"{line.time - report.began:6.2f} s  {line.text}", overflow="ellipsis", no_wrap=True) for line in shown),
+        *(_line(f"{line.time:6.2f} s  {line.text}") for line in events),
     )
 
 
-class _Drawing:
-    """The bars of one moment, all to the same scale."""
-
-    def __init__(self, report: Report, *, columns: int, ascii_only: bool) -> None:
-        self._report = report
-        self._columns = columns
-        self._column_s = max(_SHORTEST_S, report.now - report.began) / columns
-        self._work, self._unprotected, self._protected, self._idle = "=!#." if ascii_only else "━!█·"
-
-    def job(self, label: str) -> Text:
-        """When the job was in flight, and in red when it should not have been."""
-        now = self._report.now
-        in_flight = [
-            _Paint(start=job.start, end=job.end or now, glyph=self._work, style="cyan")
-            for job in self._report.jobs
-            if job.label == label
-        ]
-        outages = [
-            _Paint(start=outage.span.start, end=outage.span.end, glyph=self._unprotected, style="bold red")
-            for outage in self._report.outages
-            if outage.label == label
-        ]
-        return self._bar(label, [*in_flight, *outages])
-
-    def protection(self) -> Text:
-        """When the task was protected."""
-        report = self._report
-        idle = _Paint(start=report.began, end=report.now, glyph=self._idle, style="dim")
-        spans = [
-            _Paint(start=span.start, end=span.end, glyph=self._protected, style="green") for span in report.protection
-        ]
-        return self._bar("protection", [idle, *spans])
-
-    def scale(self) -> Text:
-        """The seconds, as far apart as there is room for them."""
-        ticks, second = "", 0
-        while (column := round(second / self._column_s)) < self._columns - 4:
-            if column >= len(ticks) + 2 or not second:
-                ticks += f"{'':{column - len(ticks)}}{second} s"
-            second += _TICK_S
-        return Text(f"{'':{_LABEL_COLUMNS}}{ticks}", style="dim")
-
-    def _bar(self, label: str, paints: Iterable[_Paint]) -> Text:
-        cells = [("", " ")] * self._columns
-        for paint in paints:
-            first, last = self._column(paint.start), self._column(paint.end)
-            cells[first : last + 1] = [(paint.style, paint.glyph)] * (last + 1 - first)
-        return Text.assemble(f"{label:<{_LABEL_COLUMNS}}", *_runs(cells))
-
-    def _column(self, moment: float) -> int:
-        return min(int((moment - self._report.began) / self._column_s), self._columns - 1)
+def _bars(half: Half, *, columns: int, lasts_s: float, ascii_only: bool) -> Iterator[Text]:
+    for name in sorted(half.looks, key=_number):
+        cells = _columns(half.looks[name], columns=columns, lasts_s=lasts_s)
+        yield Text.assemble(f"{_number(name):<{_LABEL_COLUMNS}}", *_runs(cells, _ASCII if ascii_only else _GLYPHS))
 
 
-def _runs(cells: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for style, run in groupby(cells, key=lambda cell: cell[0]):
-        yield "".join(glyph for _, glyph in run), style
+def _columns(looks: Iterable[Look], *, columns: int, lasts_s: float) -> list[Cell | None]:
+    """The greatest of what was seen in each column of time."""
+    cells: list[Cell | None] = [None] * columns
+    for look in looks:
+        column = min(int(look.time / lasts_s * columns), columns - 1)
+        cells[column] = max(cells[column] or look.cell, look.cell)
+    return cells
+
+
+def _runs(cells: Iterable[Cell | None], glyphs: dict[Cell, str]) -> Iterator[tuple[str, str]]:
+    for cell, run in groupby(cells):
+        yield (glyphs[cell] if cell else " ") * len(list(run)), _STYLES[cell] if cell else ""
+
+
+def _figures(half: Half) -> Text:
+    return Text(f"{half.lost} of {half.started} jobs lost", style="bold red" if half.lost else "bold green")
+
+
+def _legend(*, ascii_only: bool) -> Text:
+    glyphs = _ASCII if ascii_only else _GLYPHS
+    words = [part for cell, text in _LEGEND for part in ((glyphs[cell], _STYLES[cell]), (f" {text}  ", "dim"))]
+    return Text.assemble(*words, overflow="ellipsis", no_wrap=True)
+
+
+def _beside(texts: Sequence[Text], columns: int) -> Text:
+    """Texts side by side, each cut or filled to so many columns."""
+    joined = Text(overflow="ellipsis", no_wrap=True)
+    for number, text in enumerate(texts):
+        fitted = text.copy()
+        fitted.truncate(columns, pad=True)
+        joined.append_text(Text(" " * _GAP_COLUMNS if number else "")).append_text(fitted)
+    return joined
+
+
+def _line(text: str, *, style: str = "") -> Text:
+    return Text(text, style=style, overflow="ellipsis", no_wrap=True)
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("-")[2])

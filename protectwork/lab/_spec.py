@@ -116,5 +116,13 @@ def _check_command(container: Container, environ: Mapping[str, str]) -> None:
             setting="command",
             rule="a program that can be run",
             value=repr(command[0]),
-            remedy=f"nothing of that name is in {'PATH' if Path(command[0]).name == command[0] else 'that place'}",
+            remedy=_why_not(Path(command[0])),
         )
+
+
+def _why_not(program: Path) -> str:
+    if program.name == str(program):
+        return "nothing of that name is in PATH"
+    if program.is_file():
+        return "that file is not executable; a script may want its interpreter in front"
+    return "there is no such file"

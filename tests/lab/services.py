@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from unit import agent_client
+
 from protectwork import lab
 
 SLEEP = ["sleep", "1000"]
@@ -54,6 +56,12 @@ def looks(one: lab.Service, times: int = 5) -> None:
 
 def happened(one: lab.Service, kind: lab.EventKind) -> list[str | None]:
     return [event.task for event in one.events if event.kind is kind]
+
+
+def put(one: lab.Service, task: str, *, enabled: bool = True, minutes: int | None = None) -> Any:
+    """What the agent of a task answers to a call for its protection."""
+    endpoint = f"{one.task(task).arn.rpartition('/')[2]}-worker"
+    return agent_client.put(one.agent, enabled=enabled, minutes=minutes, endpoint=endpoint).said
 
 
 def environ(one: lab.Service, task: str, container: str = "worker") -> dict[str, str]:

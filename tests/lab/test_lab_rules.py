@@ -17,7 +17,7 @@ from protectwork import SettingsError, lab
 from protectwork.lab import Cause, Container, EventKind
 from protectwork.testing import faults
 
-from .services import DEAF, SLEEP, TELLS, deaf, environ, happened, looks, names, service, settle, until
+from .services import DEAF, SLEEP, TELLS, deaf, environ, happened, looks, names, put, service, settle, until
 
 PROTECTS = """
 import json, os, sys, time, urllib.request
@@ -34,12 +34,6 @@ def four() -> Iterator[lab.Service]:
     with service(desired=4) as one:
         settle(one)
         yield one
-
-
-def put(one: lab.Service, task: str, *, enabled: bool = True, minutes: int | None = None) -> Any:
-    """What the agent of a task answers to a call for its protection."""
-    endpoint = f"{one.task(task).arn.rpartition('/')[2]}-worker"
-    return agent_client.put(one.agent, enabled=enabled, minutes=minutes, endpoint=endpoint).said
 
 
 # -- scaling

@@ -59,7 +59,7 @@ def test_the_service_of_the_lab_loses_no_job(
     report = names["report"]
     assert [(one.completed is not None) for one in report.deployments] == [True, True]
     assert report.finished
-    assert re.fullmatch(r"\d+ jobs finished, 0 were killed in flight; \d+ calls\n", capsys.readouterr().out)
+    assert re.fullmatch(r"\d+ jobs finished, 0 were killed in flight; \d+ calls\n0\n", capsys.readouterr().out)
 
 
 def test_the_manual_knows_every_setting_and_its_default() -> None:
