@@ -47,7 +47,8 @@ def outcome(process):
 
 
 def test_every_example_is_run():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == COUNTS.keys()
+    in_a_lab = {"lab_worker"}  # by the tests of that
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == COUNTS.keys() | in_a_lab
 
 
 @pytest.mark.parametrize("name", COUNTS)
