@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Unpack
+from typing import Any
 
 from protectwork_sqs._bell import Stop
 from protectwork_sqs._clients import async_client
@@ -14,15 +14,9 @@ from protectwork_sqs._crew import Crew
 from protectwork_sqs._custody import InHand
 from protectwork_sqs._drivers import AsyncDriver, Steadfast
 from protectwork_sqs._message import Message
-from protectwork_sqs._options import (
-    ConsumingOptions,
-    Options,
-    check_client,
-    check_concurrency,
-    check_handler,
-    check_result,
-)
+from protectwork_sqs._options import Options, check_result
 from protectwork_sqs._signals import stops_on_sigterm
+from protectwork_sqs._whole import Whole
 
 __all__ = ["AsyncSQSConsumer"]
 
@@ -30,7 +24,7 @@ _LOOK_EVERY_S = 0.1
 _TASKS = 3  # of ours that ask SQS: one receives, one extends, one deletes
 
 
-class AsyncSQSConsumer:
+class AsyncSQSConsumer(Whole[Callable[[Message], Coroutine[Any, Any, object]]]):
     """Handles the messages of a queue in asyncio, each one protected, kept invisible to others, and settled.
 
         await AsyncSQSConsumer(queue_url, handle, concurrency=8).run()
@@ -49,29 +43,7 @@ class AsyncSQSConsumer:
         SettingsError: An argument is outside its rule.
     """
 
-    def __init__(
-        self,
-        queue_url: str,
-        handler: Callable[[Message], Coroutine[Any, Any, object]],
-        *,
-        concurrency: int = 8,
-        client: Any = None,
-        **options: Unpack[ConsumingOptions],
-    ) -> None:
-        self._options = Options.of(queue_url, **options)
-        self._handler = check_handler(handler, asynchronous=True)
-        self._concurrency = check_concurrency(concurrency)
-        if client is not None:
-            check_client(client, asynchronous=True)
-        self._client = client
-        self._stop = Stop()
-
-    def stop(self) -> None:
-        """Receive no more: `run` returns when what runs has ended, and what has not started goes back.
-
-        Never blocks; any thread, task and signal handler may call it. It is for good: a later `run` returns at once.
-        """
-        self._stop.set()
+    _ASYNCHRONOUS = True
 
     async def run(self) -> None:
         """Handle messages until `stop`, or until SIGTERM if the loop runs on the main thread.

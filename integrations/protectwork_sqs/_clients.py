@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from protectwork import SettingsError
+from protectwork_sqs._faults import NO_CREDENTIALS
 from protectwork_sqs._options import Options
 
 __all__ = ["async_client", "client"]
@@ -23,7 +24,7 @@ def client(options: Options, *, connections: int) -> Any:
         SettingsError: boto3, credentials or a region are missing.
     """
     session = _module("boto3", extra="sqs").Session()
-    _require("credentials", found=session.get_credentials(), remedy=_CREDENTIALS)
+    _require("credentials", found=session.get_credentials(), remedy=NO_CREDENTIALS)
     config = _module("botocore.config", extra="sqs").Config(**_config(options, connections))
     region = _required_region(session.region_name, options)
     return session.client("sqs", region_name=region, config=config)
@@ -36,13 +37,12 @@ async def async_client(options: Options, *, connections: int) -> Any:
         SettingsError: aiobotocore, credentials or a region are missing.
     """
     session = _module("aiobotocore.session", extra="sqs-async").get_session()
-    _require("credentials", found=await session.get_credentials(), remedy=_CREDENTIALS)
+    _require("credentials", found=await session.get_credentials(), remedy=NO_CREDENTIALS)
     config = _module("aiobotocore.config", extra="sqs-async").AioConfig(**_config(options, connections))
     region = _required_region(session.get_config_variable("region"), options)
     return session.create_client("sqs", region_name=region, config=config)
 
 
-_CREDENTIALS = "give the task a task role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _REGION = "set AWS_DEFAULT_REGION, or hand over a client"
 
 

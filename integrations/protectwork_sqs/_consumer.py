@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Any
 
 from protectwork.adapters import Watch
 from protectwork_sqs._bell import Stop
@@ -14,15 +14,9 @@ from protectwork_sqs._custody import InHand
 from protectwork_sqs._drivers import Driver
 from protectwork_sqs._hands import Hands
 from protectwork_sqs._message import Message
-from protectwork_sqs._options import (
-    ConsumingOptions,
-    Options,
-    check_client,
-    check_concurrency,
-    check_handler,
-    check_result,
-)
+from protectwork_sqs._options import Options, check_result
 from protectwork_sqs._signals import stops_on_sigterm
+from protectwork_sqs._whole import Whole
 
 __all__ = ["SQSConsumer"]
 
@@ -30,7 +24,7 @@ _LOOK_EVERY_S = 0.1
 _THREADS = 3  # of ours that ask SQS: one receives, one extends, one deletes
 
 
-class SQSConsumer:
+class SQSConsumer(Whole[Callable[[Message], object]]):
     """Handles the messages of a queue on threads, each one protected, kept invisible to others, and settled.
 
         SQSConsumer(queue_url, handle, concurrency=8).run()
@@ -51,29 +45,7 @@ class SQSConsumer:
         SettingsError: An argument is outside its rule.
     """
 
-    def __init__(
-        self,
-        queue_url: str,
-        handler: Callable[[Message], object],
-        *,
-        concurrency: int = 8,
-        client: Any = None,
-        **options: Unpack[ConsumingOptions],
-    ) -> None:
-        self._options = Options.of(queue_url, **options)
-        self._handler = check_handler(handler, asynchronous=False)
-        self._concurrency = check_concurrency(concurrency)
-        if client is not None:
-            check_client(client, asynchronous=False)
-        self._client = client
-        self._stop = Stop()
-
-    def stop(self) -> None:
-        """Receive no more: `run` returns when what runs has ended, and what has not started goes back.
-
-        Never blocks; any thread and signal handler may call it. It is for good: a later `run` returns at once.
-        """
-        self._stop.set()
+    _ASYNCHRONOUS = False
 
     def run(self) -> None:
         """Handle messages until `stop`, or until SIGTERM if this is the main thread.

@@ -9,13 +9,14 @@ from typing import Any
 from protectwork.adapters import printable, steady_now
 from protectwork_sqs._errors import QueueError
 
-__all__ = ["Receipts"]
+__all__ = ["NO_CREDENTIALS", "Receipts"]
 
 _BASE_S, _MOST_S = 0.5, 20.0
 _DEFINITE_S = 60.0
 
+NO_CREDENTIALS = "give the task a task role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _HOPELESS = {
-    "NoCredentialsError": "give the task a task role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "NoCredentialsError": NO_CREDENTIALS,
     "PartialCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, both or neither",
     "NoRegionError": "set AWS_DEFAULT_REGION, or give the client a region_name",
     "ParamValidationError": "upgrade boto3",

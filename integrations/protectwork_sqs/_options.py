@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import isasyncgen, isasyncgenfunction, isawaitable, iscoroutinefunction, isgenerator, isgeneratorfunction
@@ -73,6 +73,21 @@ class Options:
     max_duration_s: float | None
     give_up_after_s: float
     manager: ProtectionManager | None
+
+    @classmethod
+    def given(
+        cls, to: str, queue_url: object, options: Mapping[str, Any], *, besides: Iterable[str], **more: object
+    ) -> Options:
+        """The same as `of`, for options that were given to `to`, which takes arguments `besides`.
+
+        Raises:
+            SettingsError: One is outside its rule.
+            TypeError: There is no such option.
+        """
+        if unknown := sorted(set(options) - set(ConsumingOptions.__annotations__)):
+            takes = ", ".join(sorted({*ConsumingOptions.__annotations__, *besides}))
+            raise TypeError(f"{to} takes no argument {unknown[0]!r}; beside queue_url it takes {takes}")
+        return cls.of(queue_url, **options, **more)
 
     @classmethod
     def of(

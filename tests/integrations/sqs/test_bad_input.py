@@ -126,10 +126,16 @@ def test_concurrency_is_a_number_of_messages(value: object) -> None:
         assert refused(functools.partial(WAYS[way], concurrency=value)).setting == "concurrency"
 
 
-def test_an_option_that_is_unknown_is_an_error() -> None:
-    for make in WAYS.values():
-        with pytest.raises(TypeError, match="visibility"):
+def test_an_option_that_is_unknown_is_an_error_that_names_whom_it_was_given_to_and_what_that_takes() -> None:
+    for name, make in WAYS.items():
+        with pytest.raises(TypeError, match=f"^{name} takes no argument 'visibility'.* visibility_timeout, wait_time, when_refused$"):
             make(visibility=60)
+
+
+@pytest.mark.parametrize("way", ["SQSConsumer", "AsyncSQSConsumer"])
+def test_a_consumer_takes_no_batch_size_for_it_receives_for_free_handlers(way: str) -> None:
+    with pytest.raises(TypeError, match=f"^{way} takes no argument 'batch_size'.* client, concurrency, "):
+        WAYS[way](batch_size=5)
 
 
 @pytest.mark.parametrize("handler", [None, "handle", 5, handle_async, AsyncCallee(), Callee().method])
