@@ -21,6 +21,9 @@ WhenRefused = Literal["run", "pause"]
 _LONGEST_WORK_S = 48 * 3600.0
 _MOST_CONCURRENT = 1000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?", re.ASCII)
+_NO_URL = "the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/123456789012/jobs"
+_OF_AWS = re.compile(r"(^|\.)amazonaws\.com(\.cn)?$", re.ASCII)  # emulators have paths of their own
+_ACCOUNT = re.compile(r"/[0-9]{12}", re.ASCII)
 _OPERATIONS = ("receive_message", "delete_message_batch", "change_message_visibility_batch")
 
 
@@ -213,23 +216,32 @@ def check_result(result: object) -> None:
 
 
 def _queue_url(value: object) -> str:
-    if isinstance(value, str) and _is_queue_url(value):
-        return value
-    rule = "the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/123456789012/jobs"
+    wrong = _wrong_with_url(value) if isinstance(value, str) else _NO_URL
+    if wrong is None:
+        return str(value)
     remedy = "client.get_queue_url(QueueName=…)['QueueUrl'] tells it"
-    raise SettingsError(setting="queue_url", rule=rule, value=shown(value), remedy=remedy)
+    raise SettingsError(setting="queue_url", rule=wrong, value=shown(value), remedy=remedy)
 
 
-def _is_queue_url(text: str) -> bool:
+def _wrong_with_url(text: str) -> str | None:
+    """The rule that it breaks, if it does."""
     if not text.isprintable() or " " in text:  # what is left of a line's end, say, which urlsplit would strip
-        return False
+        return _NO_URL
     try:
         parts = urlsplit(text)
         host = parts.hostname
     except ValueError:
-        return False
-    named = _NAME.fullmatch(parts.path.rpartition("/")[2])
-    return bool(parts.scheme in {"http", "https"} and host and named and not (parts.query or parts.fragment))
+        return _NO_URL
+    if parts.scheme not in {"http", "https"} or not host:
+        return _NO_URL
+    if parts.query or parts.fragment:
+        return "a queue's URL alone, without what follows a ? or #"
+    account, _, name = parts.path.rpartition("/")
+    if not name and account:
+        return "without a slash at its end"
+    if _OF_AWS.search(host) and not _ACCOUNT.fullmatch(account):
+        return f"{_NO_URL}: with AWS it is /, the account's twelve digits, / and the queue's name"
+    return None if _NAME.fullmatch(name) else _NO_URL
 
 
 def _whole(setting: str, value: object, *, low: int, high: int) -> int:
