@@ -216,3 +216,17 @@ def test_nothing_is_received_where_no_thread_can_look_after_it(
         with pytest.raises(RuntimeError, match="no thread can be started"):
             next(iter(protected_messages(client, URL, **options(manager))))
     assert client.received() == {}
+
+
+def test_a_message_is_read_like_the_dictionary_of_the_client_and_is_itself_alone(manager: ProtectionManager) -> None:
+    client = MemoryClient(messages=1)
+    messages = protected_messages(client, URL, **options(manager))
+    for message in messages:
+        assert dict(message) == message.raw
+        assert message["Body"] == message.get("Body") == "m0"
+        assert message.get("MessageAttributes", "none") == "none"
+        assert ("Body" in message, "MessageAttributes" in message) == (True, False)
+        assert [*message] == [*message.raw]
+        assert message != message.raw
+        assert len({message, message}) == 1
+        messages.stop()
