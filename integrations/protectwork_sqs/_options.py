@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import isasyncgen, isasyncgenfunction, isawaitable, iscoroutinefunction, isgenerator, isgeneratorfunction
 from typing import Any, Literal, TypedDict
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from protectwork import ProtectionManager, SettingsError
 from protectwork.adapters import Seconds, is_one_of, printable, seconds, shown
@@ -225,23 +225,29 @@ def _queue_url(value: object) -> str:
 
 def _wrong_with_url(text: str) -> str | None:
     """The rule that it breaks, if it does."""
-    if not text.isprintable() or " " in text:  # what is left of a line's end, say, which urlsplit would strip
+    parts = _parts(text)
+    if parts is None:
         return _NO_URL
+    account, _, name = parts.path.rpartition("/")
+    if parts.query or parts.fragment:
+        return "a queue's URL alone, without what follows a ? or #"
+    if account and not name:
+        return "without a slash at its end"
+    if _OF_AWS.search(str(parts.hostname)) and not _ACCOUNT.fullmatch(account):
+        return f"{_NO_URL}: with AWS it is /, the account's twelve digits, / and the queue's name"
+    return None if _NAME.fullmatch(name) else _NO_URL
+
+
+def _parts(text: str) -> SplitResult | None:
+    """The parts of a URL of the web; None if it is none."""
+    if not text.isprintable() or " " in text:  # what is left of a line's end, say, which urlsplit would strip
+        return None
     try:
         parts = urlsplit(text)
         host = parts.hostname
     except ValueError:
-        return _NO_URL
-    if parts.scheme not in {"http", "https"} or not host:
-        return _NO_URL
-    if parts.query or parts.fragment:
-        return "a queue's URL alone, without what follows a ? or #"
-    account, _, name = parts.path.rpartition("/")
-    if not name and account:
-        return "without a slash at its end"
-    if _OF_AWS.search(host) and not _ACCOUNT.fullmatch(account):
-        return f"{_NO_URL}: with AWS it is /, the account's twelve digits, / and the queue's name"
-    return None if _NAME.fullmatch(name) else _NO_URL
+        return None
+    return parts if parts.scheme in {"http", "https"} and host else None
 
 
 def _whole(setting: str, value: object, *, low: int, high: int) -> int:
