@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from protectwork.adapters import LoopWaiter, Waiter, Waiters, blocking_waiter
+from math import inf
+
+from protectwork.adapters import LoopWaiter, Waiter, Waiters, blocking_waiter, steady_now
 
 __all__ = ["Bell", "Stop"]
 
@@ -47,15 +49,21 @@ class Bell:
 
 
 class Stop:
-    """The word to receive no more, said once and for good. A signal handler may say it."""
+    """The word to receive no more, said once and for good. A signal handler may say it.
+
+    Attributes:
+        is_set: It was said.
+        at: When that was; inf before.
+    """
 
     def __init__(self) -> None:
         self.is_set = False
+        self.at = inf
         self._bells: dict[Bell, None] = {}  # changed by single, atomic operations
 
     def set(self) -> None:
         """Say it. Never blocks; any thread may."""
-        self.is_set = True
+        self.at, self.is_set = min(self.at, steady_now()), True
         for bell in list(self._bells):
             bell.ring()
 

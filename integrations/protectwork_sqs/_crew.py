@@ -91,6 +91,7 @@ class Crew:
         """The handler of a message has ended; by what it has said of the message this will be settled."""
         if not self.consuming.queue.is_fifo:
             self._order.end(item)
+        self.consuming.came()
         with self._lock:
             self._outbox.append(_Ended(item=item, at=steady_now(), interrupted=interrupted))
         self._on_ended()
@@ -100,7 +101,7 @@ class Crew:
     def is_idle(self) -> bool:
         """Whether all that was received is settled."""
         with self._lock:
-            return not (self._open or self.consuming.custody)
+            return not (self._open or self.consuming.custody or self.consuming.is_giving_back)
 
     def flush(self) -> Flow[float]:
         """Settle what has ended, if that is enough or old enough; return after how many seconds to look again.

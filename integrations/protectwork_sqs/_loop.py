@@ -64,6 +64,8 @@ class Loop:
     def settle(self) -> Flow[None]:
         """Settle what has begun, and what waits behind it in its group."""
         begun, self._begun = self._begun, []
+        if begun:
+            self.consuming.came()
         try:
             yield from self.consuming.settle(begun, self._order.tail)
         finally:
