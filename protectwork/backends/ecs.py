@@ -14,7 +14,7 @@ from typing import Any, cast
 from protectwork._clock import Clock, steady_now
 from protectwork._errors import MetadataError, SettingsError
 from protectwork._forks import forgets_on_fork, no_fork
-from protectwork._native import hush, patched_by_eventlet
+from protectwork._native import hush, is_patched
 from protectwork._types import Answer, Outcome
 from protectwork.backends._deadline import Bounded, OutOfTimeError, Permit, PermitBody
 from protectwork.backends._ecs_answers import classify_fault, classify_reply
@@ -81,7 +81,7 @@ class EcsBackend:
         self._new_api = partial(EcsApi, endpoint_url=endpoint_url, session=session, now=now)
         self._api: EcsApi | None = None
         self._deadline_s = deadline_s
-        _load_under_eventlet()
+        _load_under_greenlets()
 
     def enable(self, minutes: int) -> Answer:
         """Protect the task for ``minutes`` from now.
@@ -176,7 +176,7 @@ class EcsApi:
         self._session = session
         self._line_of = partial(_Line, region=region, endpoint_url=endpoint_url)
         self._bounded = Bounded("ecs-api")
-        _load_under_eventlet()
+        _load_under_greenlets()
         self.forget_parent()
         forgets_on_fork(self)
 
@@ -250,14 +250,19 @@ class EcsApi:
 def _load() -> Any:
     with no_fork:  # a child would wait for ever for a module that was being loaded
         import boto3  # noqa: PLC0415 - it takes half a second, and only this backend needs it
-    hush("boto3", "botocore", "urllib3")
+    _hush()
     return boto3
 
 
-def _load_under_eventlet() -> None:
+def _load_under_greenlets() -> None:
     """Load it now, on the user's thread: its loggers are made meanwhile, which takes a lock of logging's."""
-    if patched_by_eventlet():
+    if is_patched("gevent.monkey") or is_patched("eventlet.patcher"):
         _load()
+
+
+def _hush() -> None:
+    """Keep what boto3 has loaded so far from logging on a thread of ours, where that would hold up greenlets."""
+    hush("boto3", "botocore", "urllib3")
 
 
 class _Line:
@@ -271,6 +276,7 @@ class _Line:
         config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries=retries)
         self.session = session
         self._client = session.client("ecs", region_name=region, config=config, endpoint_url=endpoint_url)
+        _hush()
         self._client.meta.events.register_last("before-send.ecs", self._hold_back)
         self._client.meta.events.register_first("needs-retry.ecs", self._give_up)
         self._error = cast("Any", ClientError)

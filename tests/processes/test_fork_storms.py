@@ -80,7 +80,11 @@ def children():
 def ended(**facts):
     # The end of the parent: its last hold has ended, and the task is released before this returns, unless it has come
     # and gone so often that it has to wait for minutes until it may make another release.
-    while not manager._keeper.is_idle() and manager._keeper.lease.due(steady_now()) < steady_now() + 60:
+    def acts():
+        lease, now = manager._keeper.lease, steady_now()
+        return lease.acts_by(now) or lease.due(now) < now + 60
+
+    while not manager._keeper.is_idle() and acts():
         time.sleep(0.01)
     print(json.dumps({"pid": parent, **facts}), flush=True)
     os._exit(0)

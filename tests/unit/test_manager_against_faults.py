@@ -20,7 +20,7 @@ from protectwork.testing import FakeAgent, FakeEcsApi, Fault, faults
 from .backend_worlds import WORLDS, World
 
 ACQUIRE_TIMEOUT_S = 6.0
-DEADLINE_S = {"agent": 0.4, "ecs": 1.0}  # boto3 takes its time even for a call that goes well
+DEADLINE_S = 1.0
 RECOVERS_S = 66.0
 
 FAULTS: dict[str, Fault] = {
@@ -73,11 +73,15 @@ class Story:
     enables: int = 0
     gets: int = 0
     lasted_s: float = 0.0
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: dict[str, list[Outcome]] = field(default_factory=lambda: {"get": [], "enable": [], "disable": []})
 
     def on_event(self, event: Event) -> None:
-        if isinstance(event, CallFinished) and event.call == "enable":
-            self.outcomes.append(event.answer.outcome)
+        if isinstance(event, CallFinished):
+            self.outcomes[event.call].append(event.answer.outcome)
+
+    def sent(self, call: str) -> int:
+        """How many of these were sent, by what the manager says: on a busy machine its time may be over before."""
+        return len(self.outcomes[call]) - self.outcomes[call].count(Outcome.UNAVAILABLE)
 
 
 def watch(manager: ProtectionManager, ecs: FakeAgent | FakeEcsApi, story: Story, stop: threading.Event) -> None:
@@ -102,7 +106,7 @@ def ready(backend: Backend) -> Backend:
 def tell(world: World, fault: Fault) -> Story:
     story = Story()
     with world.fake() as ecs:
-        backend = ready(world.backend(ecs, deadline_s=DEADLINE_S[world.name]))
+        backend = ready(world.backend(ecs, deadline_s=DEADLINE_S))
         gets = asked(ecs)
         ecs.fail(fault, times=None)
         stop = threading.Event()
@@ -158,18 +162,18 @@ def test_nothing_is_ever_confirmed_that_ecs_does_not_grant(stories: Stories, cas
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_the_calls_are_counted_and_never_more_than_one_a_second(stories: Stories, case: tuple[str, str]) -> None:
     story = stories[case]
-    assert story.gets == 1
+    assert len(story.outcomes["get"]) == 1
+    assert story.gets == story.sent("get")
+    assert story.enables == story.sent("enable")
     assert 1 <= story.enables <= story.lasted_s + 1
 
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_every_fault_is_taken_for_what_it_is(stories: Stories, case: tuple[str, str]) -> None:
-    """On a busy machine a call may be over before anything was sent: then, and only then, it says so."""
     story = stories[case]
     expected = {OUTCOMES.get(case[1], Outcome.AMBIGUOUS), Outcome.UNAVAILABLE}
-    assert set(story.outcomes) <= expected | {Outcome.CONFIRMED}
+    assert {*story.outcomes["enable"]} <= expected | {Outcome.CONFIRMED}
     assert story.outcome in expected
-    assert len(story.outcomes) - story.outcomes.count(Outcome.UNAVAILABLE) == story.enables
 
 
 @pytest.mark.parametrize("case", RECOVERING, ids=" ".join)

@@ -237,22 +237,6 @@ def test_a_consumer_that_is_cancelled_while_it_stops_still_waits_for_its_handler
     assert client.left() == client.visible() == ["m0", "m1", "m2"]
 
 
-def test_an_extension_that_hangs_does_not_keep_a_consumer_from_its_end(manager: ProtectionManager) -> None:
-    client = AsyncMemoryClient(messages=1)
-
-    async def handle(_: Message) -> None:
-        await until_async(lambda: bool(client.asked("change_message_visibility_batch")))
-        consumer.stop()
-
-    async def main() -> None:
-        client.instead["change_message_visibility_batch"].append(hanging(asyncio.Event()))
-        await consumer.run()
-
-    consumer = AsyncSQSConsumer(URL, handle, client=client, **options(manager, visibility_timeout=1))
-    asyncio.run(main())
-    assert client.left() == []
-
-
 def test_a_handler_that_outlives_the_cancellation_of_all_tasks_keeps_its_message(manager: ProtectionManager) -> None:
     client = AsyncMemoryClient(messages=1)
 
