@@ -49,7 +49,8 @@ class AsyncSQSConsumer(Whole[Callable[[Message], Coroutine[Any, Any, object]]]):
         """Handle messages until `stop`, or until SIGTERM if the loop runs on the main thread.
 
         Returns when what ran has ended and is settled: a receipt that is under way may take its `wait_time`, also when
-        this is cancelled.
+        this is cancelled. Where SQS hangs, it is tried for 10 s more and then left, save that a call that is under way
+        ends by its own time-outs.
 
         Raises:
             SettingsError: The client cannot be made: credentials, a region or aiobotocore are missing.
@@ -58,7 +59,7 @@ class AsyncSQSConsumer(Whole[Callable[[Message], Coroutine[Any, Any, object]]]):
         if self._client is not None:
             await self._run(self._client)
             return
-        async with await async_client(self._options, connections=_TASKS) as client:
+        async with async_client(self._options, connections=_TASKS) as client:
             await self._run(client)
 
     async def _run(self, client: Any) -> None:

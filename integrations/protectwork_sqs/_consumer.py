@@ -50,7 +50,8 @@ class SQSConsumer(Whole[Callable[[Message], object]]):
     def run(self) -> None:
         """Handle messages until `stop`, or until SIGTERM if this is the main thread.
 
-        Returns when what ran has ended and is settled: a receipt that is under way may take its `wait_time`.
+        Returns when what ran has ended and is settled: a receipt that is under way may take its `wait_time`. Where SQS
+        hangs, it is tried for 10 s more and then left, save that a call that is under way ends by its own time-outs.
 
         Raises:
             SettingsError: The client cannot be made: credentials, a region or boto3 are missing.
