@@ -39,7 +39,7 @@ class Consuming(Settling):
             self.manager, when_refused=self._pauses, when_unprotected=settings.on_unprotected == "raise"
         )
         self._receipts = Receipts(options.queue_url, give_up_after_s=options.give_up_after_s, random=random)
-        self._vigil = Vigil(self.manager, linger_s=settings.linger_s, label=f"{options.label}: waits for messages")
+        self._vigil = Vigil(self.manager, linger_s=settings.linger_s, name=options.label)
         self._look_at = 0.0
         self._pid = os.getpid()
 
