@@ -71,6 +71,7 @@ class _Running:
         self._driver, self._extending, self._settling = Driver(client), Driver(client), Driver(client)
         self._extender = Watch(self._extend, name="sqs-visibility")
         self._settler = Watch(self._settle, name="sqs-settle")
+        self._hands = Hands(self._handle, most=concurrency, name="protectwork-sqs")
         self._crew = Crew(
             options,
             stop,
@@ -78,10 +79,10 @@ class _Running:
             start=self._start,
             on_ended=self._settler.ring,
             on_free=self._driver.bell.ring,
+            ready=self._hands.ready,
         )
         self._custody = self._crew.consuming.custody
         self._custody.on_taken = self._extender.ring
-        self._hands = Hands(self._handle, most=concurrency, name="protectwork-sqs")
         self._over = False
 
     def run(self) -> None:
