@@ -26,6 +26,7 @@ _LOOK_SOON_S = 0.02  # while ECS has not said
 _CLOSED_S = 0.25
 
 
+_EMPTY_S = 0.2  # after a receipt that waits for nothing and brings nothing: each is paid for
 class Consuming(Settling):
     """The flows of one consumer. Its state is safe in any thread; one thread or task at a time receives."""
 
@@ -64,6 +65,8 @@ class Consuming(Settling):
         items = self.custody.take(raws, asked_at=asked_at)
         if items:
             self.came()
+        if not raws and not self._options.wait_s:
+            yield from rest(_EMPTY_S, until=lambda: self.stopped)
             self._vigil.came()
         return (yield from self._admit(items))
 
