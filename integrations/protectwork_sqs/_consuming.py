@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from random import Random
 
 from protectwork import Hold, Outcome, UnprotectedError
@@ -43,6 +44,7 @@ class Consuming(Settling):
         self._vigil = Vigil(self.manager, linger_s=settings.linger_s, name=options.label)
         self._look_at = 0.0
         self._pid = os.getpid()
+        self._told_closed = False
 
     @property
     def is_ours(self) -> bool:
@@ -74,11 +76,13 @@ class Consuming(Settling):
         if (now := steady_now()) >= self._look_at:
             self._look_at = now + _LOOK_EVERY_S
             self._pause.look()
-        if not self.manager.admission.is_open:
+        if reasons := self.manager.admission.reasons:
+            self._tell_closed(reasons)
             self._vigil.end()
             yield Wait(_CLOSED_S)
             return False
         if not self._options.strict:
+        self._told_closed = False
             return True
         if not (yield from self._vigil.keep(busy=bool(self.custody))):
             return False
@@ -89,6 +93,11 @@ class Consuming(Settling):
         return not self.stopped
 
     def _failed(self, error: Exception) -> float:
+    def _tell_closed(self, reasons: Sequence[str]) -> None:
+        if not self._told_closed:
+            self._told_closed = True
+            logger.info("nothing is received from %s: admission is closed (%s)", self.queue.name, "; ".join(reasons))
+
         pause_s = self._receipts.failed(error)
         if self._receipts.is_first:
             logger.warning("no messages can be received from %s, trying on: %r", self.queue.name, error)
