@@ -93,9 +93,9 @@ class _Running:
         self._over = self._interrupted = False
 
     async def run(self) -> None:
-        self._stop.rings(self._driver.bell)
+        self._stop.rings(self._driver.bell, self._extending.bell)
         extending = Steadfast(
-            self._extending.repeat(self._custody.extend, until=self._is_over), name="protectwork-sqs-visibility"
+            self._extending.repeat(self._crew.tend, until=self._is_over), name="protectwork-sqs-visibility"
         )
         # Cancelled with all tasks, for what is given back then must not come again by a receipt under way.
         settling = asyncio.create_task(self._settling.repeat(self._crew.flush), name="protectwork-sqs-settle")
@@ -109,7 +109,7 @@ class _Running:
                 finally:
                     await self._wind_down()
         finally:
-            self._stop.forget(self._driver.bell)
+            self._stop.forget(self._driver.bell, self._extending.bell)
             self._crew.consuming.end()
             self._over = True
             self._extending.bell.ring()

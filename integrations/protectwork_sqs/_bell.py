@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Protocol
 
 from protectwork.adapters import LoopWaiter, Waiter, Waiters, blocking_waiter, steady_now
 
@@ -48,6 +49,14 @@ class Bell:
         self._rung = False
 
 
+class Rung(Protocol):
+    """What can be rung from everywhere: a `Bell`, or a watch."""
+
+    def ring(self) -> None:
+        """Ring it. Never blocks; any thread and signal handler may."""
+        ...
+
+
 class Stop:
     """The word to receive no more, said once and for good. A signal handler may say it.
 
@@ -59,7 +68,7 @@ class Stop:
     def __init__(self) -> None:
         self.is_set = False
         self.at = inf
-        self._bells: dict[Bell, None] = {}  # changed by single, atomic operations
+        self._bells: dict[Rung, None] = {}  # changed by single, atomic operations
 
     def set(self) -> None:
         """Say it. Never blocks; any thread may."""
@@ -67,10 +76,11 @@ class Stop:
         for bell in list(self._bells):
             bell.ring()
 
-    def rings(self, bell: Bell) -> None:
-        """Ring `bell` when it is said."""
-        self._bells[bell] = None
+    def rings(self, *bells: Rung) -> None:
+        """Ring them when it is said."""
+        self._bells.update(dict.fromkeys(bells))
 
-    def forget(self, bell: Bell) -> None:
+    def forget(self, *bells: Rung) -> None:
         """Do so no longer."""
-        self._bells.pop(bell, None)
+        for bell in bells:
+            self._bells.pop(bell, None)

@@ -86,7 +86,7 @@ class _Running:
         self._over = False
 
     def run(self) -> None:
-        self._stop.rings(self._driver.bell)
+        self._stop.rings(self._driver.bell, self._extender)
         try:
             if not (self._extender.start() and self._settler.start()):
                 raise RuntimeError("no threads can be started that extend and delete messages")
@@ -100,7 +100,7 @@ class _Running:
             self._extender.ring()
             self._settler.ring()
             self._hands.dismiss()
-            self._stop.forget(self._driver.bell)
+            self._stop.forget(self._driver.bell, self._extender)
             self._crew.consuming.end()
 
     def _wind_down(self) -> None:
@@ -138,7 +138,7 @@ class _Running:
             self._crew.ended(item)
 
     def _extend(self) -> float | None:
-        return None if self._is_over() else self._extending.run(self._custody.extend())
+        return None if self._is_over() else self._extending.run(self._crew.tend())
 
     def _settle(self) -> float | None:
         return None if self._is_over() else self._settling.run(self._crew.flush())

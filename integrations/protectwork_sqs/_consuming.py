@@ -15,6 +15,7 @@ from protectwork_sqs._events import MessageReceived
 from protectwork_sqs._faults import Receipts
 from protectwork_sqs._flow import Flow, Wait, rest
 from protectwork_sqs._options import Options
+from protectwork_sqs._order import Order
 from protectwork_sqs._settling import Settling
 from protectwork_sqs._vigil import Vigil
 
@@ -25,9 +26,9 @@ logger = logging.getLogger("protectwork")
 _LOOK_EVERY_S = 1.0
 _LOOK_SOON_S = 0.02  # while ECS has not said
 _CLOSED_S = 0.25
-
-
 _EMPTY_S = 0.2  # after a receipt that waits for nothing and brings nothing: each is paid for
+
+
 class Consuming(Settling):
     """The flows of one consumer. Its state is safe in any thread; one thread or task at a time receives."""
 
@@ -43,8 +44,8 @@ class Consuming(Settling):
         self._receipts = Receipts(options.queue_url, give_up_after_s=options.give_up_after_s, random=random)
         self._vigil = Vigil(self.manager, linger_s=settings.linger_s, name=options.label)
         self._look_at = 0.0
-        self._pid = os.getpid()
         self._told_closed = False
+        self._pid = os.getpid()
 
     @property
     def is_ours(self) -> bool:
@@ -64,11 +65,11 @@ class Consuming(Settling):
             yield from rest(self._failed(error), until=lambda: self.stopped)
             return []
         self._receipts.succeeded()
+        if not raws and not self._options.wait_s:
+            yield from rest(_EMPTY_S, until=lambda: self.stopped)
         items = self.custody.take(raws, asked_at=asked_at)
         if items:
             self.came()
-        if not raws and not self._options.wait_s:
-            yield from rest(_EMPTY_S, until=lambda: self.stopped)
             self._vigil.came()
         return (yield from self._admit(items))
 
@@ -81,8 +82,8 @@ class Consuming(Settling):
             self._vigil.end()
             yield Wait(_CLOSED_S)
             return False
-        if not self._options.strict:
         self._told_closed = False
+        if not self._options.strict:
             return True
         if not (yield from self._vigil.keep(busy=bool(self.custody))):
             return False
@@ -92,12 +93,12 @@ class Consuming(Settling):
             return False
         return not self.stopped
 
-    def _failed(self, error: Exception) -> float:
     def _tell_closed(self, reasons: Sequence[str]) -> None:
         if not self._told_closed:
             self._told_closed = True
             logger.info("nothing is received from %s: admission is closed (%s)", self.queue.name, "; ".join(reasons))
 
+    def _failed(self, error: Exception) -> float:
         pause_s = self._receipts.failed(error)
         if self._receipts.is_first:
             logger.warning("no messages can be received from %s, trying on: %r", self.queue.name, error)
@@ -132,6 +133,19 @@ class Consuming(Settling):
             self._pause.begin()
             return False
         return True
+
+    def tend(self, order: Order) -> Flow[float]:
+        """Extend what is in hand, and give back what waits for its turn in vain; return when to look again, in seconds.
+
+        To be run beside the work. What waits goes back here for the one who receives may be busy with that for hours.
+        """
+        if any(not self._may_still_begin(item) for item in order.waiting()):
+            yield from self.give_back(order.take_waiting())
+        pause_s = yield from self.custody.extend()
+        return min(pause_s, _LOOK_EVERY_S) if len(self.custody) > 1 else pause_s
+
+    def _may_still_begin(self, item: InHand) -> bool:
+        return not (self.stopped or self._refuses(item.hold)) and self.manager.admission.is_open
 
     def _hold(self, label: str) -> Hold | None:
         try:

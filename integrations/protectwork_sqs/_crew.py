@@ -106,6 +106,10 @@ class Crew:
         with self._lock:
             return not (self._open or self.consuming.custody or self.consuming.is_giving_back)
 
+    def tend(self) -> Flow[float]:
+        """Look after what is in hand, beside all else: see `Consuming.tend`."""
+        return self.consuming.tend(self._order)
+
     def flush(self) -> Flow[float]:
         """Settle what has ended, if that is enough or old enough; return after how many seconds to look again.
 

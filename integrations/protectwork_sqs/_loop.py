@@ -13,6 +13,8 @@ from protectwork_sqs._order import Order
 
 __all__ = ["Loop"]
 
+_LOOK_SOON_S = 0.02
+
 
 class Loop:
     """One run of a loop over messages or batches. For one thread or task at a time.
@@ -66,12 +68,26 @@ class Loop:
         begun, self._begun = self._begun, []
         if begun:
             self.consuming.came()
+            self._fail_behind(begun)
         try:
             yield from self.consuming.settle(begun, self._order.tail)
         finally:
             self._begun = [item for item in begun if item in self.consuming.custody]  # this was interrupted
             for item in begun:
                 self._order.end(item)
+
+    def _fail_behind(self, begun: Sequence[InHand]) -> None:
+        """In a FIFO queue, what comes after a message of its group that will come again has failed too."""
+        stuck: set[str | None] = set()
+        for item in begun if self.consuming.queue.is_fifo else ():
+            if item.message.group_id in stuck:
+                item.message.failed()
+            elif item.is_lost or not item.message.is_done:
+                stuck.add(item.message.group_id)
+
+    def tend(self) -> Flow[float]:
+        """Look after what is in hand: see `Consuming.tend`. It runs beside the body, and beside the other flows."""
+        return self.consuming.tend(self._order)
 
     def end(self) -> Flow[None]:
         """The loop is over, or was left: what has begun and is not done has failed, and the rest goes back.
@@ -81,6 +97,8 @@ class Loop:
         self.consuming.close()
         yield from self.settle()
         yield from self.consuming.give_back(self.consuming.custody.all())
+        while self.consuming.is_giving_back:  # the one beside; its call ends by itself
+            yield Wait(_LOOK_SOON_S)
 
     def over(self) -> None:
         """SQS is asked nothing more: what is still in hand, for the end was interrupted, is visible in its time."""

@@ -85,6 +85,52 @@ def test_what_waits_for_its_turn_when_admission_is_closed_goes_back(
     assert client.received() == {"m0": 1, "m1": 1, "m2": 1}
 
 
+def in_an_async_loop(url: str, handle: Callable[[Message], None], client: MemoryClient, **more: Any) -> Any:
+    messages = protected_messages(client, url, batch_size=3, **more)
+
+    async def main() -> None:
+        async for message in messages:
+            await asyncio.to_thread(handle, message)
+
+    return messages, lambda: asyncio.run(main())
+
+
+BESIDE = [
+    (MemoryClient, in_a_loop),
+    (AsyncMemoryClient, in_an_async_loop),
+    (MemoryClient, on_threads),
+]
+
+
+@pytest.mark.parametrize("how", ["stop", "close"])
+@pytest.mark.parametrize(("client_of", "consume"), BESIDE)
+def test_what_waits_for_its_turn_does_not_wait_for_the_work_before_it_when_it_will_not_begin(
+    closing: ProtectionManager, client_of: type[MemoryClient], consume: Callable[..., Any], how: str
+) -> None:
+    def handle(message: Message) -> None:
+        handled.append(message.id)
+        consumer.stop() if how == "stop" else closing.admission.close(REASON)
+        until(lambda: client.visible() == ["m1", "m2"])
+        assert held(closing) == ["jobs.fifo[m0]"]
+        gone_back.set()
+
+    handled: list[str] = []
+    gone_back = threading.Event()
+    client = client_of(messages=3, fifo=True)
+    consumer, run = consume(FIFO_URL, handle, client, **options(closing))
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: client.left() == ["m1", "m2"] or not thread.is_alive())
+    consumer.stop()
+    thread.join()
+    assert gone_back.is_set()
+    assert handled == ["m0"]
+    assert [entry["VisibilityTimeout"] for entry in client.asked("change_message_visibility_batch")[0]["Entries"]] == [
+        0,
+        0,
+    ]
+
+
 @pytest.mark.parametrize(("client_of", "consume"), SHAPES)
 def test_what_waits_for_its_turn_when_the_lease_is_lost_to_a_refusal_goes_back(
     client_of: type[MemoryClient], consume: Callable[..., Any]
