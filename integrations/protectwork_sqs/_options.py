@@ -32,7 +32,7 @@ class ConsumingOptions(TypedDict, total=False):
 
     Attributes:
         wait_time: For how long a receipt waits for a message, 0 to 20 whole seconds, 5 by default. The end may have to
-            wait for that.
+            wait for that. With 0 an empty receipt is followed by 0.2 s of rest.
         visibility_timeout: After how long a message of a process that died is visible again, 1 to 43,200 whole seconds,
             60 by default. While it is in hand it is extended by that time, whenever half of it is over, up to SQS's
             limit of 12 h.
@@ -40,9 +40,10 @@ class ConsumingOptions(TypedDict, total=False):
             returned (``"return"``): visible at once.
         strict: Have the task protected before anything is received, not after. A worker for which nothing comes then
             receives nothing for a while now and then, longer than it was protected for nothing, so that ECS can stop
-            it.
+            it; not while other work of the process keeps the task protected.
         when_refused: While ECS refuses to protect the task, ``"pause"``: what has not started goes back at once, and
-            nothing is received; or ``"run"``. By default what the manager's settings say, else pause.
+            nothing is received; or ``"run"``. By default what the manager's settings say, else pause. Where one consumer
+            of a process pauses, all of them do: the strictest wins.
         label: What the holds are called, with the id of the message; the name of the queue by default.
         max_duration: An upper bound on how long a message is worked on: see `protectwork.protect`.
         give_up_after: For how long receipts may fail, in seconds, 300 by default, before `QueueError` is raised; 60 s
