@@ -139,9 +139,9 @@ class Consuming(Settling):
 
         To be run beside the work. What waits goes back here for the one who receives may be busy with that for hours.
         """
+        pause_s = yield from self.custody.extend()  # first, for a queue that hangs must not cost what is in work
         if any(not self._may_still_begin(item) for item in order.waiting()):
             yield from self.give_back(order.take_waiting())
-        pause_s = yield from self.custody.extend()
         return min(pause_s, _LOOK_EVERY_S) if len(self.custody) > 1 else pause_s
 
     def _may_still_begin(self, item: InHand) -> bool:

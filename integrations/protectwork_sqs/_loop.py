@@ -13,8 +13,6 @@ from protectwork_sqs._order import Order
 
 __all__ = ["Loop"]
 
-_LOOK_SOON_S = 0.02
-
 
 class Loop:
     """One run of a loop over messages or batches. For one thread or task at a time.
@@ -97,8 +95,7 @@ class Loop:
         self.consuming.close()
         yield from self.settle()
         yield from self.consuming.give_back(self.consuming.custody.all())
-        while self.consuming.is_giving_back:  # the one beside; its call ends by itself
-            yield Wait(_LOOK_SOON_S)
+        yield from self.consuming.given_back()
 
     def over(self) -> None:
         """SQS is asked nothing more: what is still in hand, for the end was interrupted, is visible in its time."""

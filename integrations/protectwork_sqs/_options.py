@@ -42,8 +42,8 @@ class ConsumingOptions(TypedDict, total=False):
             receives nothing for a while now and then, longer than it was protected for nothing, so that ECS can stop
             it; not while other work of the process keeps the task protected.
         when_refused: While ECS refuses to protect the task, ``"pause"``: what has not started goes back at once, and
-            nothing is received; or ``"run"``. By default what the manager's settings say, else pause. Where one consumer
-            of a process pauses, all of them do: the strictest wins.
+            nothing is received; or ``"run"``. By default what the manager's settings say, else pause. Where one
+            consumer of a process pauses, all of them do: the strictest wins.
         label: What the holds are called, with the id of the message; the name of the queue by default.
         max_duration: An upper bound on how long a message is worked on: see `protectwork.protect`.
         give_up_after: For how long receipts may fail, in seconds, 300 by default, before `QueueError` is raised; 60 s

@@ -138,6 +138,11 @@ class Settling:
         """Whether something is being given back that is in hand no more: before the end, that is to be awaited."""
         return bool(self._giving_back)
 
+    def given_back(self) -> Flow[None]:
+        """Wait for what others are giving back at the end, while there is time."""
+        while self.is_giving_back and not self._is_too_late(_LAST_DELETE_S):
+            yield Wait(_LOOK_SOON_S)
+
     def _give_back(self, items: Sequence[InHand]) -> Flow[None]:
         shown = [item for item in items if self._is_in_hand(item)]
         try:

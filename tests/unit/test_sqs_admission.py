@@ -13,7 +13,7 @@ from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer, protected_me
 from protectwork import Answer, Outcome, ProtectionManager, Settings
 from protectwork.testing import FakeClock, RecordingBackend
 
-from .sqs_client import FIFO_URL, URL, AsyncMemoryClient, MemoryClient, held, options, until
+from .sqs_client import BOUND_S, FIFO_URL, URL, AsyncMemoryClient, MemoryClient, held, options, until
 
 REASON = "the test closes it"
 
@@ -129,6 +129,32 @@ def test_what_waits_for_its_turn_does_not_wait_for_the_work_before_it_when_it_wi
         0,
         0,
     ]
+
+
+def test_a_loop_does_not_end_before_what_is_given_back_beside_it_is(manager: ProtectionManager) -> None:
+    def hang(_: dict[str, Any]) -> None:
+        giving_back.set()
+        assert goes_on.wait(BOUND_S)
+
+    def handle(_: Message) -> None:
+        messages.stop()
+        assert giving_back.wait(BOUND_S)
+
+    def run() -> None:
+        loop()
+        visible_in_the_end.extend(client.visible())
+
+    giving_back, goes_on = threading.Event(), threading.Event()
+    visible_in_the_end: list[str] = []
+    client = MemoryClient(messages=3)
+    client.instead["change_message_visibility_batch"].append(hang)
+    messages, loop = in_a_loop(URL, handle, client, **options(manager))
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: client.left() == ["m1", "m2"])
+    goes_on.set()
+    thread.join()
+    assert visible_in_the_end == ["m1", "m2"]
 
 
 @pytest.mark.parametrize(("client_of", "consume"), SHAPES)
