@@ -26,6 +26,9 @@ CORE = ("protectwork.backends.agent", "protectwork.testing", "processes.leapfrog
 CELERY = (*CORE, "celery.bin.celery", "celery.worker.consumer", "protectwork_celery._step")
 """What a Celery worker does, of whatever pool; but those of gevent and eventlet want to be first."""
 
+SQS = (*CORE, "boto3.session", "aiobotocore.session", "protectwork_sqs._consumer", "protectwork_sqs._async_consumer")
+"""What one does that consumes a queue of SQS."""
+
 _INTERPRETERS = TIMES > 1 or "WHOLE_MATRIX" in os.environ
 _TESTS = Path(__file__).parent
 _BOUND_S = 60.0

@@ -6,15 +6,16 @@ import os
 import re
 import shlex
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import commands
+from nursery import started
 
 from protectwork.testing import FakeAgent
 
@@ -37,6 +38,8 @@ class Example:
     """
 
     line = LINE
+    loaded: Sequence[str] = ()
+    """What its programs may find imported."""
 
     def __init__(self, name: str, *, worker: str, directory: Path, agent: FakeAgent | None, **environ: str) -> None:
         (directory / "state").mkdir(mode=0o700, parents=True)
@@ -53,15 +56,15 @@ class Example:
         }
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._worker = subprocess.Popen(
+        with self._log.open("wb") as log, Path(os.devnull).open("rb") as nothing:
+            self._worker = started(
                 self._command(self._command_of_worker),
+                loaded=self.loaded,
                 cwd=self.folder,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                environ=self._environ,
+                stdin=nothing.fileno(),
+                stdout=log.fileno(),
+                stderr=log.fileno(),
             )
         return self
 
@@ -72,14 +75,13 @@ class Example:
 
     def run(self, pattern: str, *more: str) -> str:
         """Run the command of the README that the pattern describes; what it prints."""
-        done = subprocess.run(
-            [*self._command(pattern), *more],
+        done = commands.run(
+            *self._command(pattern),
+            *more,
             cwd=self.folder,
-            env=self._environ,
-            capture_output=True,
-            text=True,
+            environ=self._environ,
+            loaded=self.loaded,
             timeout=BOUND_S,
-            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -87,7 +89,7 @@ class Example:
     def _command(self, pattern: str) -> list[str]:
         (line,) = re.findall(f"^{pattern}$", self.readme, re.MULTILINE)
         program, *arguments = shlex.split(line)
-        return [sys.executable, *([] if program == "python" else ["-m", program]), *arguments]
+        return [*([] if program == "python" else ["-m", program]), *arguments]
 
     def jobs(self, agent: FakeAgent) -> dict[str, tuple[float, float]]:
         """When each job was in work, in the agent's time; those that have ended."""
@@ -111,7 +113,7 @@ class Example:
 
     def terminate(self) -> int:
         """End the worker as ECS does; its exit code."""
-        self._worker.send_signal(signal.SIGTERM)
+        os.kill(self._worker.pid, signal.SIGTERM)
         return self._worker.wait(BOUND_S)
 
 

@@ -16,6 +16,7 @@ import pytest
 from celery import Celery
 from examples.example import BOUND_S, EXAMPLES, Example
 from integrations.celery_worker.redis_server import RedisServer
+from nursery import CELERY
 
 from protectwork.testing import FakeAgent
 
@@ -27,6 +28,7 @@ class CeleryExample(Example):
     """One of Celery in an ECS task; it is ready when its `with` begins."""
 
     line = LINE
+    loaded = CELERY
 
     def __init__(self, name: str, *, directory: Path, broker: str, agent: FakeAgent, **environ: str) -> None:
         super().__init__(

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
+from commands import Command
 from examples.example import BOUND_S, EXAMPLES, jobs
+from nursery import CORE
 
 from protectwork.testing import FakeAgent
 
@@ -25,8 +25,7 @@ class Runs:
 
 
 def start(name, environ):
-    command = [sys.executable, EXAMPLES / f"{name}.py"]
-    return subprocess.Popen(command, env={**os.environ, **environ, "TZ": "UTC"}, stderr=subprocess.PIPE, text=True)
+    return Command(str(EXAMPLES / f"{name}.py"), environ={**os.environ, **environ, "TZ": "UTC"}, loaded=CORE)
 
 
 @pytest.fixture(scope="module")

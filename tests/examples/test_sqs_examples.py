@@ -13,6 +13,7 @@ import boto3
 import pytest
 from examples.example import EXAMPLES, Example
 from integrations.sqs.servers import Server, moto
+from nursery import SQS
 
 from protectwork.testing import FakeAgent
 
@@ -62,6 +63,12 @@ class Queue:
         return sum(int(found[name]) for name in names)
 
 
+class SqsExample(Example):
+    """One of SQS."""
+
+    loaded = SQS
+
+
 class Play:
     """One worker in its place.
 
@@ -79,7 +86,7 @@ class Play:
     ) -> None:
         name, command = WORKERS[worker]
         self._queue, self._agent = queue, agent
-        self.example = Example(
+        self.example = SqsExample(
             name,
             worker=command,
             directory=directory,
@@ -189,7 +196,7 @@ def test_sigterm_ends_an_example_after_what_it_has_begun_and_leaves_the_rest_in_
 def test_the_queue_that_a_readme_makes_is_the_one_that_it_names(
     name: str, server: Server, tmp_path: Path, client: Any
 ) -> None:
-    example = Example(
+    example = SqsExample(
         name, worker=r"python worker\.py", directory=tmp_path, agent=None, AWS_ENDPOINT_URL_SQS=server.url, **AWS
     )
     example.run(r"python -c .*")

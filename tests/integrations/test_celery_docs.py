@@ -10,6 +10,7 @@ import pytest
 from celery import Celery
 from integrations.celery_programs import PROJECT
 from integrations.celery_worker.redis_server import RedisServer
+from nursery import CELERY
 from programs import run
 from protectwork_celery import install
 from protectwork_celery._install import options_of
@@ -64,13 +65,13 @@ def test_without_a_line_of_code_the_job_is_protected(tmp_path: Path) -> None:
     (line,) = re.findall(r"^celery (-A proj worker .*)$", PAGE, re.MULTILINE)
     with FakeAgent() as agent:
         command = celery(tmp_path, PROJECT + ZERO_CODE, f"{line} --pool solo --without-mingle --without-gossip")
-        done = run(command, cwd=tmp_path, **agent.environ(), PROTECTWORK_LINGER="0")
+        done = run(command, cwd=tmp_path, loaded=CELERY, **agent.environ(), PROTECTWORK_LINGER="0")
         assert (done.code, "ping" in done.lines) == (0, True), done.err
         assert [call.call for call in agent.calls] == ["get", "enable", "disable"]
 
 
 def test_without_a_line_of_code_celery_inspect_does_not_know_the_command(tmp_path: Path) -> None:
-    done = run(celery(tmp_path, PROJECT, "-A proj inspect protection"), cwd=tmp_path)
+    done = run(celery(tmp_path, PROJECT, "-A proj inspect protection"), cwd=tmp_path, loaded=CELERY)
     assert "Command protection not recognized" in done.out + done.err
     assert done.code == 2
 
@@ -104,7 +105,8 @@ def test_spawned_children_have_their_settings_from_the_environment_and_forked_on
     with RedisServer(tmp_path / "redis") as server, FakeAgent() as agent:
         environ = {**agent.environ(), "TEST_BROKER": server.database(), "PYTHONPATH": str(tmp_path)}
         command = celery(tmp_path, project, "-A proj worker --concurrency 1 --without-mingle --without-gossip")
-        done = run(command, cwd=tmp_path, **environ, PROTECTWORK_LEASE="20m", PROTECTWORK_LINGER="0")
+        environ |= {"PROTECTWORK_LEASE": "20m", "PROTECTWORK_LINGER": "0"}
+        done = run(command, cwd=tmp_path, loaded=CELERY if method == "fork" else (), **environ)
         assert f"{lease_s} True" in done.lines, done.err
         assert [call.minutes for call in agent.enables] == [60]
         assert not agent.protected

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from integrations.sqs.servers import moto
+from nursery import SQS
 from programs import Done, run
 from protectwork_sqs import (
     AsyncSQSConsumer,
@@ -80,7 +81,8 @@ def agent():
 @pytest.fixture(scope="module")
 def done(agent: FakeAgent, tmp_path_factory: pytest.TempPathFactory) -> Done:
     with moto(tmp_path_factory.mktemp("sqs")) as server:
-        return run(PROGRAM, AWS_ENDPOINT_URL_SQS=server.url, PROTECTWORK_LINGER="600", **agent.environ(), **AWS)
+        environ = {"AWS_ENDPOINT_URL_SQS": server.url, "PROTECTWORK_LINGER": "600", **agent.environ(), **AWS}
+        return run(PROGRAM, loaded=SQS, **environ)
 
 
 def test_every_loop_and_consumer_of_the_pages_handles_its_message_and_ends_by_sigterm(done: Done) -> None:

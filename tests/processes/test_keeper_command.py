@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import commands
 import pytest
+from commands import Command, instead
 
 from protectwork.testing import FakeAgent, faults
 
 from .actors import wait_until
 from .fast_clock import FastClock
 
-PROTECTWORK = (sys.executable, "-m", "protectwork")
+PROTECTWORK = ("-m", "protectwork")
 BOUND_S = 60.0
 LINGER_S = 1.0
 RELEASED_S = 1.25 * LINGER_S + 3.0  # after a death: the linger, a look, a call
@@ -40,7 +42,7 @@ sys.stdin.readline()
 # Holds the interpreter for longer than its lease.
 FROZEN = """
 import ctypes, os, sys
-from fast_clock import FastClock
+from processes.fast_clock import FastClock
 from protectwork import ProtectionManager
 hold = ProtectionManager(clock=eval(sys.argv[1])).acquire("one long call into C")
 print(os.getpid(), hold.confirmed, flush=True)
@@ -50,7 +52,7 @@ sys.stdin.readline()
 """
 FAST_KEEPER = """
 import os, sys
-from fast_clock import FastClock
+from processes.fast_clock import FastClock
 from protectwork import ProtectionManager
 from protectwork.cli.keeper import Vigil
 with Vigil() as vigil:
@@ -81,36 +83,26 @@ def task_environ(tmp_path: Path, agent: FakeAgent) -> dict[str, str]:
     (tmp_path / "state").mkdir(mode=0o700)
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PROTECTWORK_", "ECS_", "AWS_"))}
     settings = {"PROTECTWORK_STATE_DIR": str(tmp_path / "state"), "PROTECTWORK_LINGER": f"{LINGER_S:g}"}
-    return {**ours, **agent.environ(), **settings, "PYTHONPATH": str(Path(__file__).parent)}
+    return {**ours, **agent.environ(), **settings, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 @contextmanager
-def started(*command: str, environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@contextmanager
-def keeper(environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def keeper(environ: dict[str, str]) -> Iterator[Command]:
     """A keeper that says that it has begun."""
-    with started(*PROTECTWORK, "keeper", environ=environ) as process:
+    with Command(*PROTECTWORK, "keeper", environ=environ) as process:
         assert process.stderr.readline().startswith("protectwork: looking after this task")
         yield process
 
 
 @contextmanager
-def worker(environ: dict[str, str], label: str = "job") -> Iterator[subprocess.Popen[str]]:
+def worker(environ: dict[str, str], label: str = "job") -> Iterator[Command]:
     """A worker in the middle of its job."""
-    with started(sys.executable, "-c", WORKER, label, environ=environ) as process:
+    with Command("-c", WORKER, label, environ=environ) as process:
         assert process.stdout.readline().split() == [str(process.pid), "True"]
         yield process
 
 
-def told(process: subprocess.Popen[str]) -> None:
+def told(process: Command) -> None:
     """Tell a worker to do the next thing."""
     process.stdin.write("\n")
     process.stdin.flush()
@@ -160,7 +152,7 @@ def looks_at(environ: dict[str, str], *, processes: int) -> list[dict[str, objec
     found: list[dict[str, object]] = []
 
     def all_have_told() -> bool:
-        done = subprocess.run([*PROTECTWORK, "status", "--json"], env=environ, capture_output=True, check=False)
+        done = commands.run(*PROTECTWORK, "status", "--json", environ=environ)
         found[:] = json.loads(done.stdout)["processes"]
         return sum(process["pid"] is not None for process in found) == processes
 
@@ -200,10 +192,10 @@ def test_a_keeper_ends_in_time_while_the_agent_hangs(environ, fake_agent):
 
 
 @contextmanager
-def frozen(environ: dict[str, str], clock: FastClock, *, for_s: float) -> Iterator[subprocess.Popen[str]]:
+def frozen(environ: dict[str, str], clock: FastClock, *, for_s: float) -> Iterator[Command]:
     """A worker whose interpreter has just been held."""
-    program = (sys.executable, "-c", FROZEN, repr(clock), f"{for_s * 1e6:.0f}")
-    with started(*program, environ={**environ, "PROTECTWORK_LEASE": "2m"}) as process:
+    program = ("-c", FROZEN, repr(clock), f"{for_s * 1e6:.0f}")
+    with Command(*program, environ={**environ, "PROTECTWORK_LEASE": "2m"}) as process:
         assert process.stdout.readline().split() == [str(process.pid), "True"]
         yield process
 
@@ -212,7 +204,7 @@ def test_a_worker_whose_interpreter_is_held_past_its_lease_stays_protected_by_a_
     clock = FastClock(speed=30.0)  # a lease of 2 min is over after 4 s
     with FakeAgent(clock=clock) as agent:
         environ = task_environ(tmp_path, agent)
-        with started(sys.executable, "-c", FAST_KEEPER, repr(clock), environ=environ) as sibling:
+        with Command("-c", FAST_KEEPER, repr(clock), environ=environ) as sibling:
             assert sibling.stderr.readline() == f"{sibling.pid}\n"
             with frozen(environ, clock, for_s=6.0) as worker:
                 assert worker.pid != sibling.pid
@@ -233,14 +225,13 @@ def test_without_a_keeper_such_a_worker_loses_its_protection(tmp_path):
         assert agent.unprotected_spans(began, agent.now())
 
 
-def in_its_own_pid_namespace(*command: str) -> list[str]:
-    return ["unshare", "--pid", "--fork", "--kill-child", *command]
+UNSHARE = ("unshare", "--pid", "--fork", "--kill-child")
 
 
 def may_unshare() -> bool:
     if not shutil.which("unshare"):
         return False
-    return subprocess.run(in_its_own_pid_namespace("true"), capture_output=True, check=False).returncode == 0
+    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
 
 
 def children(pid: int) -> list[int]:
@@ -251,7 +242,7 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.skipif(not may_unshare(), reason="needs the right to make a process the first of a namespace")
 def test_as_the_first_process_of_a_container_it_ends_at_a_sigterm(environ):
-    with started(*in_its_own_pid_namespace(*PROTECTWORK, "keeper"), environ=environ) as unshare:
+    with Command(*instead(*UNSHARE, sys.executable, *PROTECTWORK, "keeper"), environ=environ) as unshare:
         assert "looking after" in unshare.stderr.readline()
         (first,) = children(unshare.pid)
         os.kill(first, signal.SIGTERM)
@@ -260,9 +251,8 @@ def test_as_the_first_process_of_a_container_it_ends_at_a_sigterm(environ):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to a process that is not the first")
 def test_an_orphan_that_it_inherits_leaves_no_zombie(environ):
-    with started(sys.executable, "-c", FOSTER, environ=environ) as process:
+    with Command("-c", FOSTER, environ=environ) as process:
         assert "looking after" in process.stderr.readline()
         assert len(children(process.pid)) == 1
         process.stdin.close()
-        process.stdin = None
         wait_until(lambda: not children(process.pid))

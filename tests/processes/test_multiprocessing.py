@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from nursery import CORE
 from programs import Done, run
 
 from protectwork.testing import FakeAgent
@@ -105,7 +106,7 @@ def played(way: str, directory: Path, agent: FakeAgent) -> Done:
     program = directory / "program.py"
     program.write_text(PROGRAM)
     environ = {"PROTECTWORK_STATE_DIR": str(directory / "state"), "PROTECTWORK_LINGER": f"{LINGER_S:g}"}
-    return run(program, way, measured=False, **agent.environ(), **environ)
+    return run(program, way, measured=False, loaded=CORE, **agent.environ(), **environ)
 
 
 def over_once_released(directory: Path, agent: FakeAgent) -> None:

@@ -1,6 +1,6 @@
 """The rules of the shared state, searched through: they keep I1 and I4, and without any one of them one is broken.
 
-The suite leaves out one kind of event at a time. All of them together: see `__main__.py`.
+The suite leaves out restarts. All kinds of events together: `__main__.py`, which `.ci/run` runs.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ DIFFERENT = (Outcome.CONFIRMED, Outcome.AMBIGUOUS, Outcome.REFUSED)
 BREAKS = {1: UNWANTED, 2: LIES, 3: UNWANTED, 4: LIES, 5: LIES, 6: LIES, 7: LIES, 8: UNWANTED}
 
 
-@pytest.mark.parametrize("left", [Left(renewals=0), Left(restarts=0)], ids=["no renewal", "no restart"])
-def test_no_order_of_events_breaks_i1_or_i4(left: Left) -> None:
-    found = search(Model(), left)
+def test_no_order_of_events_breaks_i1_or_i4() -> None:
+    found = search(Model(), Left(restarts=0))
     print(found)
     assert not found.broken, str(found)
     assert found.states > 100_000

@@ -3,33 +3,26 @@
 import re
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
+from commands import Command
 
 from protectwork import Outcome
 from protectwork.backends.agent import AgentBackend
 from protectwork.cli import cli
 
-FAKE_AGENT = (sys.executable, "-m", "protectwork", "fake-agent")
+FAKE_AGENT = ("-m", "protectwork", "fake-agent")
 
 
 @contextmanager
 def running(*options):
     """A fake agent, and the backend that its first line leads to."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen([*FAKE_AGENT, *options], stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            export = re.fullmatch(
-                r"export ECS_AGENT_URI=(http://127\.0\.0\.1:\d+/api/\w+)\n", process.stdout.readline()
-            )
-            assert export
-            yield process, AgentBackend(export[1])
-        finally:
-            process.terminate()
+    with Command(*FAKE_AGENT, *options) as process:
+        export = re.fullmatch(r"export ECS_AGENT_URI=(http://127\.0\.0\.1:\d+/api/\w+)\n", process.stdout.readline())
+        assert export
+        yield process, AgentBackend(export[1])
 
 
 def lines_of(process):

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
+from commands import Command, instead
 
 from protectwork.cli import cli
 
-PROTECTWORK = (sys.executable, "-X", "faulthandler", "-m", "protectwork")
+KEEPER = ("-m", "protectwork", "keeper")
 TIMEOUT_S = 20
 
 # A keeper on a file system that is full from the first call on.
@@ -38,19 +39,10 @@ def keeper(**environ):
 def running(state_dir, *command):
     """A keeper that has said that it looks after the task."""
     environ = {**os.environ, "PROTECTWORK_STATE_DIR": str(state_dir), "PROTECTWORK_LINGER": "0"}
-    with subprocess.Popen(
-        command or [*PROTECTWORK, "keeper"],
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            line = process.stderr.readline()
-            assert line == f"protectwork: looking after this task, by the agent; shared: {state_dir}\n"
-            yield process
-        finally:
-            process.kill()
+    with Command(*(command or KEEPER), environ=environ) as process:
+        line = process.stderr.readline()
+        assert line == f"protectwork: looking after this task, by the agent; shared: {state_dir}\n"
+        yield process
 
 
 def ended(process):
@@ -59,7 +51,7 @@ def ended(process):
         out, err = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
-        raise AssertionError(f"it did not end\n{process.communicate()[1]}") from None
+        raise AssertionError(f"it did not end\n{process.communicate(timeout=TIMEOUT_S)[1]}") from None
     assert out == ""
     return process.returncode, err
 
@@ -130,8 +122,8 @@ def test_a_signal_ends_it_with_0_and_it_leaves_no_file_of_its_own(number, fake_a
 
 
 def test_in_the_background_of_a_shell_it_is_no_business_of_ctrl_c(fake_agent, state_dir):
-    as_a_shell_starts_it = ("sh", "-c", 'trap "" INT; exec "$@"', "sh", *PROTECTWORK, "keeper")
-    with running(state_dir, *as_a_shell_starts_it) as process:
+    as_a_shell_starts_it = ("sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, *KEEPER)
+    with running(state_dir, *instead(*as_a_shell_starts_it)) as process:
         process.send_signal(signal.SIGINT)
         assert fake_agent.wait_until(lambda: bool(fake_agent.gets))  # it goes on to do what it is there for
         process.terminate()
@@ -150,7 +142,7 @@ def test_it_ends_with_3_once_there_is_nobody_to_look_after_any_more(fake_agent, 
 def test_a_full_file_system_does_not_end_it(fake_agent, state_dir):
     with running(state_dir):
         pass  # what the directory needs is in it from now on
-    with running(state_dir, sys.executable, "-c", FULL) as process:
+    with running(state_dir, "-c", FULL) as process:
         assert "No space left on device" in process.stderr.readline()
         assert fake_agent.wait_until(lambda: bool(fake_agent.gets))
         process.terminate()

@@ -4,15 +4,17 @@ import signal
 import subprocess
 import sys
 
+import commands
 import pytest
 from click.testing import CliRunner
+from commands import Command
 
 from protectwork import __version__
 from protectwork.__main__ import main
 from protectwork.cli import cli
 from protectwork.testing import faults
 
-PROTECTWORK = (sys.executable, "-m", "protectwork")
+PROTECTWORK = ("-m", "protectwork")
 BOUND_S = 60.0
 
 
@@ -36,7 +38,7 @@ def test_an_extra_that_is_there_but_broken_is_not_called_missing(monkeypatch, tm
 
 
 def test_help_names_every_command():
-    done = subprocess.run([*PROTECTWORK, "--help"], capture_output=True, text=True, check=True)
+    done = commands.run(*PROTECTWORK, "--help")
     for command in ("status", "run", "doctor", "fleet", "fake-agent", "demo"):
         assert f"  {command} " in done.stdout
 
@@ -57,7 +59,7 @@ def test_help_keeps_its_tables_in_lines(command, line):
 
 
 def test_the_version_is_that_of_the_package():
-    done = subprocess.run([*PROTECTWORK, "--version"], capture_output=True, text=True, check=True)
+    done = commands.run(*PROTECTWORK, "--version")
     assert done.stdout == f"protectwork {__version__}\n"
 
 
@@ -70,9 +72,7 @@ def test_run_loads_neither_rich_tables_nor_the_fakes():
 
 def test_an_interrupt_ends_a_command_with_130_and_no_traceback(fake_agent):
     fake_agent.fail(faults.Hang(), times=None)
-    with subprocess.Popen(
-        [*PROTECTWORK, "status"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as status:
+    with Command(*PROTECTWORK, "status") as status:
         assert fake_agent.wait_until(lambda: bool(fake_agent.gets), timeout_s=BOUND_S)
         status.send_signal(signal.SIGINT)
         out, err = status.communicate(timeout=BOUND_S)

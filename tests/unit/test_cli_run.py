@@ -7,12 +7,15 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import commands
 import pytest
+from commands import Command
 
 from protectwork._clock import steady_now
 from protectwork.testing import FakeAgent, faults
 
-RUN = (sys.executable, "-m", "protectwork", "run")
+ARGUMENTS = ("-m", "protectwork", "run")
+RUN = (sys.executable, *ARGUMENTS)
 TIMEOUT_S = 120
 
 # Tells when it is ready, and each signal that it gets; ends with 7 at SIGTERM, and in any case.
@@ -38,16 +41,8 @@ sys.stdin.read()
 """
 
 
-def run(*arguments, stdin=None, environ=None):
-    return subprocess.run(
-        [*RUN, *arguments],
-        env={**os.environ, **(environ or {})},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+def run(*arguments, stdin="", environ=None):
+    return commands.run(*ARGUMENTS, *arguments, text=stdin, environ={**os.environ, **(environ or {})})
 
 
 def python(code):
@@ -57,12 +52,13 @@ def python(code):
 @contextmanager
 def listening():
     """A listener that `protectwork run` has started."""
-    with subprocess.Popen([*RUN, *python(LISTENER)], stdout=subprocess.PIPE, text=True) as process:
+    with Command(*ARGUMENTS, *python(LISTENER)) as process:
         try:
             assert process.stdout.readline() == "ready\n"
             yield process
         finally:
-            process.terminate()  # not kill: that would leave the program behind
+            process.terminate()  # a kill would leave the program behind
+            process.wait(TIMEOUT_S)
 
 
 # --- exit status
@@ -115,7 +111,8 @@ def test_the_input_and_the_output_are_the_programs():
 
 def test_descriptors_that_the_shell_opened_reach_the_program():
     reads, writes = os.pipe()
-    subprocess.run([*RUN, *python(f"import os; os.write({writes}, b'hello')")], pass_fds=[writes], check=True)
+    with Command(*ARGUMENTS, *python(f"import os; os.write({writes}, b'hello')"), pass_fds=[writes]) as process:
+        assert process.wait(TIMEOUT_S) == 0
     os.close(writes)
     with os.fdopen(reads) as pipe:
         assert pipe.read() == "hello"
@@ -211,8 +208,7 @@ def test_signals_are_forwarded_and_the_program_decides(number):
 
 
 def test_after_sigterm_the_task_stays_protected_until_the_program_has_ended(fake_agent):
-    pipe = subprocess.PIPE
-    with subprocess.Popen([*RUN, *python(STUBBORN)], stdin=pipe, stdout=pipe, text=True) as process:
+    with Command(*ARGUMENTS, *python(STUBBORN)) as process:
         assert process.stdout.readline() == "ready\n"
         starts = steady_now()
         process.terminate()
@@ -226,12 +222,12 @@ def test_after_sigterm_the_task_stays_protected_until_the_program_has_ended(fake
 
 def test_a_sigterm_that_comes_before_the_program_keeps_it_from_starting(fake_agent):
     fake_agent.fail(faults.Hang(), times=None)
-    with subprocess.Popen([*RUN, "--", "echo", "started"], stdout=subprocess.PIPE) as process:
+    with Command(*ARGUMENTS, "--", "echo", "started") as process:
         assert fake_agent.wait_until(lambda: bool(fake_agent.gets), timeout_s=TIMEOUT_S)
         sent = steady_now()
         process.terminate()
         out, _ = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, out) == (143, b"")
+    assert (process.returncode, out) == (143, "")
     assert steady_now() - sent < 5  # the call that hangs is not waited for
 
 

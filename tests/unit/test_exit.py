@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
+from nursery import CORE
 from programs import Done, run
 
 from protectwork.testing import FakeAgent
@@ -165,7 +166,7 @@ def exit_of(exit_: Exit) -> Ran:
     with FakeAgent() as agent:
         exit_.arrange(agent)
         environ = agent.environ() | {"PROTECTWORK_ACQUIRE_TIMEOUT": exit_.acquire_timeout}
-        return Ran(done=run(PRELUDE + exit_.program, **environ), agent=agent)
+        return Ran(done=run(PRELUDE + exit_.program, loaded=CORE, **environ), agent=agent)
 
 
 @pytest.fixture(scope="module")
