@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Unpack
+from typing import Any
 
 from protectwork_sqs._bell import Stop
 from protectwork_sqs._clients import async_client
@@ -14,15 +14,9 @@ from protectwork_sqs._crew import Crew
 from protectwork_sqs._custody import InHand
 from protectwork_sqs._drivers import AsyncDriver, Steadfast
 from protectwork_sqs._message import Message
-from protectwork_sqs._options import (
-    ConsumingOptions,
-    Options,
-    check_client,
-    check_concurrency,
-    check_handler,
-    check_result,
-)
+from protectwork_sqs._options import Options, check_result
 from protectwork_sqs._signals import stops_on_sigterm
+from protectwork_sqs._whole import Whole
 
 __all__ = ["AsyncSQSConsumer"]
 
@@ -30,7 +24,7 @@ _LOOK_EVERY_S = 0.1
 _TASKS = 3  # of ours that ask SQS: one receives, one extends, one deletes
 
 
-class AsyncSQSConsumer:
+class AsyncSQSConsumer(Whole[Callable[[Message], Coroutine[Any, Any, object]]]):
     """Handles the messages of a queue in asyncio, each one protected, kept invisible to others, and settled.
 
         await AsyncSQSConsumer(queue_url, handle, concurrency=8).run()
@@ -49,35 +43,14 @@ class AsyncSQSConsumer:
         SettingsError: An argument is outside its rule.
     """
 
-    def __init__(
-        self,
-        queue_url: str,
-        handler: Callable[[Message], Coroutine[Any, Any, object]],
-        *,
-        concurrency: int = 8,
-        client: Any = None,
-        **options: Unpack[ConsumingOptions],
-    ) -> None:
-        self._options = Options.of(queue_url, **options)
-        self._handler = check_handler(handler, asynchronous=True)
-        self._concurrency = check_concurrency(concurrency)
-        if client is not None:
-            check_client(client, asynchronous=True)
-        self._client = client
-        self._stop = Stop()
-
-    def stop(self) -> None:
-        """Receive no more: `run` returns when what runs has ended, and what has not started goes back.
-
-        Never blocks; any thread, task and signal handler may call it. It is for good: a later `run` returns at once.
-        """
-        self._stop.set()
+    _ASYNCHRONOUS = True
 
     async def run(self) -> None:
         """Handle messages until `stop`, or until SIGTERM if the loop runs on the main thread.
 
         Returns when what ran has ended and is settled: a receipt that is under way may take its `wait_time`, also when
-        this is cancelled.
+        this is cancelled. Where SQS hangs, it is tried for 10 s more and then left, save that a call that is under way
+        ends by its own time-outs.
 
         Raises:
             SettingsError: The client cannot be made: credentials, a region or aiobotocore are missing.
@@ -86,7 +59,7 @@ class AsyncSQSConsumer:
         if self._client is not None:
             await self._run(self._client)
             return
-        async with await async_client(self._options, connections=_TASKS) as client:
+        async with async_client(self._options, connections=_TASKS) as client:
             await self._run(client)
 
     async def _run(self, client: Any) -> None:
@@ -120,9 +93,9 @@ class _Running:
         self._over = self._interrupted = False
 
     async def run(self) -> None:
-        self._stop.rings(self._driver.bell)
+        self._stop.rings(self._driver.bell, self._extending.bell)
         extending = Steadfast(
-            self._extending.repeat(self._custody.extend, until=self._is_over), name="protectwork-sqs-visibility"
+            self._extending.repeat(self._crew.tend, until=self._is_over), name="protectwork-sqs-visibility"
         )
         # Cancelled with all tasks, for what is given back then must not come again by a receipt under way.
         settling = asyncio.create_task(self._settling.repeat(self._crew.flush), name="protectwork-sqs-settle")
@@ -136,7 +109,7 @@ class _Running:
                 finally:
                     await self._wind_down()
         finally:
-            self._stop.forget(self._driver.bell)
+            self._stop.forget(self._driver.bell, self._extending.bell)
             self._crew.consuming.end()
             self._over = True
             self._extending.bell.ring()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from protectwork.adapters import LoopWaiter, Waiter, Waiters, blocking_waiter
+from math import inf
+from typing import Protocol
+
+from protectwork.adapters import LoopWaiter, Waiter, Waiters, blocking_waiter, steady_now
 
 __all__ = ["Bell", "Stop"]
 
@@ -46,23 +49,38 @@ class Bell:
         self._rung = False
 
 
+class Rung(Protocol):
+    """What can be rung from everywhere: a `Bell`, or a watch."""
+
+    def ring(self) -> None:
+        """Ring it. Never blocks; any thread and signal handler may."""
+        ...
+
+
 class Stop:
-    """The word to receive no more, said once and for good. A signal handler may say it."""
+    """The word to receive no more, said once and for good. A signal handler may say it.
+
+    Attributes:
+        is_set: It was said.
+        at: When that was; inf before.
+    """
 
     def __init__(self) -> None:
         self.is_set = False
-        self._bells: dict[Bell, None] = {}  # changed by single, atomic operations
+        self.at = inf
+        self._bells: dict[Rung, None] = {}  # changed by single, atomic operations
 
     def set(self) -> None:
         """Say it. Never blocks; any thread may."""
-        self.is_set = True
+        self.at, self.is_set = min(self.at, steady_now()), True
         for bell in list(self._bells):
             bell.ring()
 
-    def rings(self, bell: Bell) -> None:
-        """Ring `bell` when it is said."""
-        self._bells[bell] = None
+    def rings(self, *bells: Rung) -> None:
+        """Ring them when it is said."""
+        self._bells.update(dict.fromkeys(bells))
 
-    def forget(self, bell: Bell) -> None:
+    def forget(self, *bells: Rung) -> None:
         """Do so no longer."""
-        self._bells.pop(bell, None)
+        for bell in bells:
+            self._bells.pop(bell, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Any
 
 from protectwork.adapters import Watch
 from protectwork_sqs._bell import Stop
@@ -14,15 +14,9 @@ from protectwork_sqs._custody import InHand
 from protectwork_sqs._drivers import Driver
 from protectwork_sqs._hands import Hands
 from protectwork_sqs._message import Message
-from protectwork_sqs._options import (
-    ConsumingOptions,
-    Options,
-    check_client,
-    check_concurrency,
-    check_handler,
-    check_result,
-)
+from protectwork_sqs._options import Options, check_result
 from protectwork_sqs._signals import stops_on_sigterm
+from protectwork_sqs._whole import Whole
 
 __all__ = ["SQSConsumer"]
 
@@ -30,7 +24,7 @@ _LOOK_EVERY_S = 0.1
 _THREADS = 3  # of ours that ask SQS: one receives, one extends, one deletes
 
 
-class SQSConsumer:
+class SQSConsumer(Whole[Callable[[Message], object]]):
     """Handles the messages of a queue on threads, each one protected, kept invisible to others, and settled.
 
         SQSConsumer(queue_url, handle, concurrency=8).run()
@@ -51,34 +45,13 @@ class SQSConsumer:
         SettingsError: An argument is outside its rule.
     """
 
-    def __init__(
-        self,
-        queue_url: str,
-        handler: Callable[[Message], object],
-        *,
-        concurrency: int = 8,
-        client: Any = None,
-        **options: Unpack[ConsumingOptions],
-    ) -> None:
-        self._options = Options.of(queue_url, **options)
-        self._handler = check_handler(handler, asynchronous=False)
-        self._concurrency = check_concurrency(concurrency)
-        if client is not None:
-            check_client(client, asynchronous=False)
-        self._client = client
-        self._stop = Stop()
-
-    def stop(self) -> None:
-        """Receive no more: `run` returns when what runs has ended, and what has not started goes back.
-
-        Never blocks; any thread and signal handler may call it. It is for good: a later `run` returns at once.
-        """
-        self._stop.set()
+    _ASYNCHRONOUS = False
 
     def run(self) -> None:
         """Handle messages until `stop`, or until SIGTERM if this is the main thread.
 
-        Returns when what ran has ended and is settled: a receipt that is under way may take its `wait_time`.
+        Returns when what ran has ended and is settled: a receipt that is under way may take its `wait_time`. Where SQS
+        hangs, it is tried for 10 s more and then left, save that a call that is under way ends by its own time-outs.
 
         Raises:
             SettingsError: The client cannot be made: credentials, a region or boto3 are missing.
@@ -98,6 +71,7 @@ class _Running:
         self._driver, self._extending, self._settling = Driver(client), Driver(client), Driver(client)
         self._extender = Watch(self._extend, name="sqs-visibility")
         self._settler = Watch(self._settle, name="sqs-settle")
+        self._hands = Hands(self._handle, most=concurrency, name="protectwork-sqs")
         self._crew = Crew(
             options,
             stop,
@@ -105,14 +79,14 @@ class _Running:
             start=self._start,
             on_ended=self._settler.ring,
             on_free=self._driver.bell.ring,
+            ready=self._hands.ready,
         )
         self._custody = self._crew.consuming.custody
         self._custody.on_taken = self._extender.ring
-        self._hands = Hands(self._handle, most=concurrency, name="protectwork-sqs")
         self._over = False
 
     def run(self) -> None:
-        self._stop.rings(self._driver.bell)
+        self._stop.rings(self._driver.bell, self._extender)
         try:
             if not (self._extender.start() and self._settler.start()):
                 raise RuntimeError("no threads can be started that extend and delete messages")
@@ -126,7 +100,7 @@ class _Running:
             self._extender.ring()
             self._settler.ring()
             self._hands.dismiss()
-            self._stop.forget(self._driver.bell)
+            self._stop.forget(self._driver.bell, self._extender)
             self._crew.consuming.end()
 
     def _wind_down(self) -> None:
@@ -164,7 +138,7 @@ class _Running:
             self._crew.ended(item)
 
     def _extend(self) -> float | None:
-        return None if self._is_over() else self._extending.run(self._custody.extend())
+        return None if self._is_over() else self._extending.run(self._crew.tend())
 
     def _settle(self) -> float | None:
         return None if self._is_over() else self._settling.run(self._crew.flush())

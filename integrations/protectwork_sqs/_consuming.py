@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from random import Random
 
-from protectwork import AdapterEvent, Hold, Outcome, UnprotectedError, get_manager
+from protectwork import Hold, Outcome, UnprotectedError
 from protectwork.adapters import Pause, steady_now
 from protectwork_sqs._bell import Stop
-from protectwork_sqs._custody import Custody, InHand
-from protectwork_sqs._events import MessageLost, MessageReceived, MessageReturned, MessageSettled
+from protectwork_sqs._custody import InHand
+from protectwork_sqs._events import MessageReceived
 from protectwork_sqs._faults import Receipts
-from protectwork_sqs._flow import Flow, Wait, batches, rest
+from protectwork_sqs._flow import Flow, Wait, rest
 from protectwork_sqs._options import Options
-from protectwork_sqs._queue import Queue, Verdict
+from protectwork_sqs._order import Order
+from protectwork_sqs._settling import Settling
 from protectwork_sqs._vigil import Vigil
 
 __all__ = ["Consuming", "logger"]
@@ -25,41 +26,26 @@ logger = logging.getLogger("protectwork")
 _LOOK_EVERY_S = 1.0
 _LOOK_SOON_S = 0.02  # while ECS has not said
 _CLOSED_S = 0.25
-_PATIENCE_S = 5.0  # with a call of another thread, which may hang
-_TRIES_S = (0.1, 0.5, 2.0, 5.0)  # the waits between tries to delete
+_EMPTY_S = 0.2  # after a receipt that waits for nothing and brings nothing: each is paid for
 
 
-class Consuming:
-    """The flows of one consumer. Its state is safe in any thread; one thread or task at a time receives.
-
-    Attributes:
-        queue: What is consumed.
-        custody: What is in hand.
-        is_closed: Nothing is received any more, and nothing is begun.
-    """
+class Consuming(Settling):
+    """The flows of one consumer. Its state is safe in any thread; one thread or task at a time receives."""
 
     def __init__(self, options: Options, stop: Stop) -> None:
         random = Random()  # noqa: S311 - jitter
+        super().__init__(options, stop, random=random)
         self._options = options
-        self.queue = Queue(options.queue_url, wait_s=options.wait_s, visibility_s=options.visibility_s)
-        self.custody = Custody(self.queue, random=random, on_lost=self._lost)
-        self.manager = options.manager or get_manager()
         settings = self.manager.settings
         self._pauses = (options.when_refused or settings.when_refused or "pause") == "pause"
         self._pause = Pause(
             self.manager, when_refused=self._pauses, when_unprotected=settings.on_unprotected == "raise"
         )
         self._receipts = Receipts(options.queue_url, give_up_after_s=options.give_up_after_s, random=random)
-        self._vigil = Vigil(self.manager, linger_s=settings.linger_s, label=f"{options.label}: waits for messages")
+        self._vigil = Vigil(self.manager, linger_s=settings.linger_s, name=options.label)
         self._look_at = 0.0
+        self._told_closed = False
         self._pid = os.getpid()
-        self._stop = stop
-        self.is_closed = False
-
-    @property
-    def stopped(self) -> bool:
-        """Nothing more is to be received."""
-        return self.is_closed or self._stop.is_set
 
     @property
     def is_ours(self) -> bool:
@@ -79,8 +65,11 @@ class Consuming:
             yield from rest(self._failed(error), until=lambda: self.stopped)
             return []
         self._receipts.succeeded()
+        if not raws and not self._options.wait_s:
+            yield from rest(_EMPTY_S, until=lambda: self.stopped)
         items = self.custody.take(raws, asked_at=asked_at)
         if items:
+            self.came()
             self._vigil.came()
         return (yield from self._admit(items))
 
@@ -88,10 +77,12 @@ class Consuming:
         if (now := steady_now()) >= self._look_at:
             self._look_at = now + _LOOK_EVERY_S
             self._pause.look()
-        if not self.manager.admission.is_open:
+        if reasons := self.manager.admission.reasons:
+            self._tell_closed(reasons)
             self._vigil.end()
             yield Wait(_CLOSED_S)
             return False
+        self._told_closed = False
         if not self._options.strict:
             return True
         if not (yield from self._vigil.keep(busy=bool(self.custody))):
@@ -101,6 +92,11 @@ class Consuming:
             self._pause.begin()
             return False
         return not self.stopped
+
+    def _tell_closed(self, reasons: Sequence[str]) -> None:
+        if not self._told_closed:
+            self._told_closed = True
+            logger.info("nothing is received from %s: admission is closed (%s)", self.queue.name, "; ".join(reasons))
 
     def _failed(self, error: Exception) -> float:
         pause_s = self._receipts.failed(error)
@@ -138,6 +134,19 @@ class Consuming:
             return False
         return True
 
+    def tend(self, order: Order) -> Flow[float]:
+        """Extend what is in hand, and give back what waits for its turn in vain; return when to look again, in seconds.
+
+        To be run beside the work. What waits goes back here for the one who receives may be busy with that for hours.
+        """
+        pause_s = yield from self.custody.extend()  # first, for a queue that hangs must not cost what is in work
+        if any(not self._may_still_begin(item) for item in order.waiting()):
+            yield from self.give_back(order.take_waiting())
+        return min(pause_s, _LOOK_EVERY_S) if len(self.custody) > 1 else pause_s
+
+    def _may_still_begin(self, item: InHand) -> bool:
+        return not (self.stopped or self._refuses(item.hold)) and self.manager.admission.is_open
+
     def _hold(self, label: str) -> Hold | None:
         try:
             return self.manager.acquire(label, max_duration=self._options.max_duration_s, timeout=0)
@@ -156,99 +165,9 @@ class Consuming:
         trouble = self.manager.trouble
         return self._pauses and trouble is not None and trouble.outcome is Outcome.REFUSED
 
-    # -- settling
-
-    def settle(self, items: Sequence[InHand], tail_of: Callable[[InHand], Sequence[InHand]]) -> Flow[None]:
-        """Delete what is done, and let go of what has failed.
-
-        What waits behind a message (`tail_of`) goes back with it when it has failed, and when it is not known to be
-        deleted: it will come again, and must not be overtaken.
-        """
-        yield from self._delete([item for item in items if item.message.is_done])
-        failed = [item for item in items if not item.is_deleted]
-        tail = [other for item in failed for other in tail_of(item)]
-        if self._options.on_failure == "return":
-            yield from self.give_back([*failed, *tail])
-        else:
-            self.leave(failed)
-            yield from self.give_back(tail)
-
-    def give_back(self, items: Sequence[InHand]) -> Flow[None]:
-        """Have them visible again at once: those of a group together, and in order."""
-        for batch in batches(items):
-            shown = [item for item in batch if self._is_in_hand(item)]
-            try:
-                yield from self._extended(shown)
-                yield from self._show(shown)
-            finally:  # interrupted: it is visible when its time ends
-                for item in shown:
-                    _release(item)
-
-    def _extended(self, items: Sequence[InHand]) -> Flow[None]:
-        """Wait for extensions under way: they might land last, and hide a message once more."""
-        ends = steady_now() + _PATIENCE_S
-        while any(item.extending for item in items) and steady_now() < ends:
-            yield Wait(_LOOK_SOON_S)
-
-    def _show(self, items: Sequence[InHand]) -> Flow[None]:
-        if not items:
-            return
-        verdicts = yield from self.queue.hide([item.message.receipt_handle for item in items], [0] * len(items))
-        for item, verdict in zip(items, verdicts, strict=True):
-            self._returned(item, visible_in_s=0.0 if verdict is Verdict.DONE else max(item.visibility.left_s, 0.0))
-
-    def _is_in_hand(self, item: InHand) -> bool:
-        """Take it out of hand, if it is there and ours; what was lost has only its hold to end."""
-        lost = item.is_lost
-        if lost:
-            self.custody.lose([item])
-        if lost or not self.custody.let_go(item):
-            _release(item)
-            return False
-        return True
-
-    def _delete(self, items: Sequence[InHand]) -> Flow[None]:
-        left = items
-        for pause_s in (*_TRIES_S, None):
-            left = yield from self._delete_once(left)
-            if not left:
-                return
-            if pause_s is not None:
-                yield from rest(pause_s)
-        logger.error(
-            "%d messages of %s were handled and cannot be deleted, so they will come again; allow sqs:DeleteMessage",
-            len(left),
-            self.queue.name,
-        )
-        self.leave(left)
-
-    def _delete_once(self, items: Sequence[InHand]) -> Flow[list[InHand]]:
-        """Try to delete them; return those of which it is not known."""
-        lost = [item for item in items if item.is_lost]
-        left: list[InHand] = []
-        for batch in batches([item for item in items if not item.is_lost]):
-            for item in batch:
-                item.settling = True
-            verdicts = yield from self.queue.delete([item.message.receipt_handle for item in batch])
-            for item, verdict in zip(batch, verdicts, strict=True):
-                if verdict is Verdict.DONE:
-                    self._settled(item)
-                else:
-                    (lost if verdict is Verdict.GONE else left).append(item)
-        self.custody.lose(lost)
-        for item in lost:
-            _release(item)
-        return left
-
-    def leave(self, items: Iterable[InHand]) -> None:
-        """Have their visibility end by itself: whatever made them fail may have passed by then."""
-        for item in items:
-            if self._is_in_hand(item):
-                self._returned(item, visible_in_s=max(item.visibility.left_s, 0.0))
-
     def close(self) -> None:
         """Receive no more, and begin nothing; what is in hand can still be settled."""
-        self.is_closed = True
+        super().close()
         self._vigil.end()
 
     def end(self) -> None:
@@ -256,34 +175,6 @@ class Consuming:
         self.close()
         self._pause.end()
 
-    # -- what became of a message
-
-    def _settled(self, item: InHand) -> None:
-        self.custody.let_go(item)
-        item.is_deleted = True
-        item.visibility.end()
-        _release(item)
-        self._tell(MessageSettled(queue=self.queue.name, message_id=item.message.id))
-
-    def _returned(self, item: InHand, *, visible_in_s: float) -> None:
-        _release(item)
-        self._tell(MessageReturned(queue=self.queue.name, message_id=item.message.id, visible_in_s=visible_in_s))
-
-    def _lost(self, item: InHand) -> None:
-        logger.warning(
-            "the message %s of %s is not ours any more: it may be delivered again", item.message.id, self.queue.name
-        )
-        self._tell(MessageLost(queue=self.queue.name, message_id=item.message.id))
-
-    def _tell(self, event: AdapterEvent) -> None:
-        self.manager.tell(event)
-
 
 def _has_to_wait(hold: Hold) -> bool:
     return not hold.confirmed and hold.waiting
-
-
-def _release(item: InHand) -> None:
-    hold, item.hold = item.hold, None
-    if hold:
-        hold.release()

@@ -42,6 +42,7 @@ class Crew:
             the messages before were settled.
         on_ended: Called when a handler has ended: there may be something to delete.
         on_free: Called when a message may be started that could not be before.
+        ready: Has so many messages be startable, before they are; called only where messages are received.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class Crew:
         start: Callable[[InHand], None],
         on_ended: Callable[[], None],
         on_free: Callable[[], None],
+        ready: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.consuming = Consuming(options, stop)
         self._concurrency, self._start = concurrency, start
-        self._on_ended, self._on_free = on_ended, on_free
+        self._on_ended, self._on_free, self._ready = on_ended, on_free, ready
         self._order = Order(in_groups=self.consuming.queue.is_fifo)
         self._lock = RLock()  # guards the two below
         self._open: set[InHand] = set()
@@ -69,6 +71,7 @@ class Crew:
             free = min(self._concurrency - len(self._order), self._concurrency + _MOST_UNSETTLED - len(self._open), 10)
             if free > 0:
                 self._order.add((yield from self.consuming.take(free)))
+                self._ready(len(self._order))
             else:
                 yield Wait(_LOOK_EVERY_S)
 
@@ -91,6 +94,7 @@ class Crew:
         """The handler of a message has ended; by what it has said of the message this will be settled."""
         if not self.consuming.queue.is_fifo:
             self._order.end(item)
+        self.consuming.came()
         with self._lock:
             self._outbox.append(_Ended(item=item, at=steady_now(), interrupted=interrupted))
         self._on_ended()
@@ -100,7 +104,11 @@ class Crew:
     def is_idle(self) -> bool:
         """Whether all that was received is settled."""
         with self._lock:
-            return not (self._open or self.consuming.custody)
+            return not (self._open or self.consuming.custody or self.consuming.is_giving_back)
+
+    def tend(self) -> Flow[float]:
+        """Look after what is in hand, beside all else: see `Consuming.tend`."""
+        return self.consuming.tend(self._order)
 
     def flush(self) -> Flow[float]:
         """Settle what has ended, if that is enough or old enough; return after how many seconds to look again.

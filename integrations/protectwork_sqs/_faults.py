@@ -1,7 +1,8 @@
-"""What a failed receipt means: how long to wait before the next one, and when trying on makes no sense."""
+"""What a failed call means: what to say of it, how long to wait, and when trying on makes no sense."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from random import Random
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 from protectwork.adapters import printable, steady_now
 from protectwork_sqs._errors import QueueError
 
-__all__ = ["Receipts"]
+__all__ = ["NO_CREDENTIALS", "Receipts", "Trouble"]
+
+logger = logging.getLogger("protectwork")
 
 _BASE_S, _MOST_S = 0.5, 20.0
 _DEFINITE_S = 60.0
 
+NO_CREDENTIALS = "give the task a task role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _HOPELESS = {
-    "NoCredentialsError": "give the task a task role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "NoCredentialsError": NO_CREDENTIALS,
     "PartialCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, both or neither",
     "NoRegionError": "set AWS_DEFAULT_REGION, or give the client a region_name",
     "ParamValidationError": "upgrade boto3",
@@ -78,12 +82,44 @@ class Receipts:
             self._since = now
         self._failures += 1
         code = _code(error)
-        remedy = _HOPELESS.get(code) or _DEFINITE.get(code)
+        remedy = _remedy(code)
         most_s = min(self._give_up_after_s, _DEFINITE_S) if code in _DEFINITE else self._give_up_after_s
         if code in _HOPELESS or now - self._since >= most_s:
             raise QueueError(queue_url=self._queue_url, reason=code, detail=_detail(error), remedy=remedy) from error
         grown_s = min(_BASE_S * 2.0 ** min(self._failures - 1, 10), _MOST_S)
         return min(grown_s * self._random.uniform(0.5, 1.0), max(self._since + most_s - now, 0.0))
+
+
+class Trouble:
+    """What is wrong with one kind of call: told when it begins and when it changes, not each time.
+
+    Args:
+        means: What cannot be done.
+
+    Attributes:
+        said: What SQS, or the client, said of it the last time, and what to do about it; None: nothing is wrong.
+    """
+
+    def __init__(self, means: str) -> None:
+        self.said: str | None = None
+        self._means = means
+        self._code: str | None = None
+
+    def failed(self, error: Exception) -> None:
+        """It was tried in vain, and is tried again."""
+        before, self._code = self._code, _code(error)
+        remedy = _remedy(self._code)
+        self.said = f"{self._code} ({_detail(error)})" + (f"; {remedy}" if remedy else "")
+        if self._code != before:
+            logger.warning("%s, trying on: %s", self._means, self.said)
+
+    def passed(self) -> None:
+        """It was done."""
+        self.said = self._code = None
+
+
+def _remedy(code: str) -> str | None:
+    return _HOPELESS.get(code) or _DEFINITE.get(code)
 
 
 def _code(error: Exception) -> str:

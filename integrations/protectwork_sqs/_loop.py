@@ -64,12 +64,28 @@ class Loop:
     def settle(self) -> Flow[None]:
         """Settle what has begun, and what waits behind it in its group."""
         begun, self._begun = self._begun, []
+        if begun:
+            self.consuming.came()
+            self._fail_behind(begun)
         try:
             yield from self.consuming.settle(begun, self._order.tail)
         finally:
             self._begun = [item for item in begun if item in self.consuming.custody]  # this was interrupted
             for item in begun:
                 self._order.end(item)
+
+    def _fail_behind(self, begun: Sequence[InHand]) -> None:
+        """In a FIFO queue, what comes after a message of its group that will come again has failed too."""
+        stuck: set[str | None] = set()
+        for item in begun if self.consuming.queue.is_fifo else ():
+            if item.message.group_id in stuck:
+                item.message.failed()
+            elif item.is_lost or not item.message.is_done:
+                stuck.add(item.message.group_id)
+
+    def tend(self) -> Flow[float]:
+        """Look after what is in hand: see `Consuming.tend`. It runs beside the body, and beside the other flows."""
+        return self.consuming.tend(self._order)
 
     def end(self) -> Flow[None]:
         """The loop is over, or was left: what has begun and is not done has failed, and the rest goes back.
@@ -79,6 +95,7 @@ class Loop:
         self.consuming.close()
         yield from self.settle()
         yield from self.consuming.give_back(self.consuming.custody.all())
+        yield from self.consuming.given_back()
 
     def over(self) -> None:
         """SQS is asked nothing more: what is still in hand, for the end was interrupted, is visible in its time."""

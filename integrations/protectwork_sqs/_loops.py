@@ -197,7 +197,10 @@ def protected_messages(
         SettingsError: An argument is outside its rule; at once.
         QueueError: Messages cannot be received; in the loop.
     """
-    return ProtectedMessages(client, Options.of(queue_url, batch_size=batch_size, **options))
+    given = Options.given(
+        "protected_messages", queue_url, options, besides=("client", "batch_size"), batch_size=batch_size
+    )
+    return ProtectedMessages(client, given)
 
 
 def protected_batches(
@@ -223,4 +226,7 @@ def protected_batches(
         SettingsError: An argument is outside its rule; at once.
         QueueError: Messages cannot be received; in the loop.
     """
-    return ProtectedBatches(client, Options.of(queue_url, batch_size=batch_size, **options))
+    given = Options.given(
+        "protected_batches", queue_url, options, besides=("client", "batch_size"), batch_size=batch_size
+    )
+    return ProtectedBatches(client, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from _thread import RLock
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Any, cast
 
@@ -73,11 +73,11 @@ class Visibility(Lost):
         self.extend(inf)
 
 
-class Message:
+class Message(Mapping[str, Any]):
     """One message of a queue, from its receipt until it is settled.
 
-    ``message["Body"]`` and the like give what boto3's own dictionary has, so that existing code goes on working. All
-    methods are safe in any thread; none blocks.
+    It can be read like boto3's own dictionary, ``message["Body"]`` and ``message.get("Attributes")``, so that existing
+    code goes on working; but no two messages are equal. All methods are safe in any thread; none blocks.
 
     Attributes:
         id: SQS's id of it.
@@ -102,6 +102,18 @@ class Message:
 
     def __getitem__(self, key: str) -> Any:
         return self.raw[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def attributes(self) -> Mapping[str, str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import isasyncgen, isasyncgenfunction, isawaitable, iscoroutinefunction, isgenerator, isgeneratorfunction
 from typing import Any, Literal, TypedDict
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from protectwork import ProtectionManager, SettingsError
 from protectwork.adapters import Seconds, is_one_of, printable, seconds, shown
@@ -21,6 +21,9 @@ WhenRefused = Literal["run", "pause"]
 _LONGEST_WORK_S = 48 * 3600.0
 _MOST_CONCURRENT = 1000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?", re.ASCII)
+_NO_URL = "the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/123456789012/jobs"
+_OF_AWS = re.compile(r"(^|\.)amazonaws\.com(\.cn)?$", re.ASCII)  # emulators have paths of their own
+_ACCOUNT = re.compile(r"/[0-9]{12}", re.ASCII)
 _OPERATIONS = ("receive_message", "delete_message_batch", "change_message_visibility_batch")
 
 
@@ -29,7 +32,7 @@ class ConsumingOptions(TypedDict, total=False):
 
     Attributes:
         wait_time: For how long a receipt waits for a message, 0 to 20 whole seconds, 5 by default. The end may have to
-            wait for that.
+            wait for that. With 0 an empty receipt is followed by 0.2 s of rest.
         visibility_timeout: After how long a message of a process that died is visible again, 1 to 43,200 whole seconds,
             60 by default. While it is in hand it is extended by that time, whenever half of it is over, up to SQS's
             limit of 12 h.
@@ -37,9 +40,10 @@ class ConsumingOptions(TypedDict, total=False):
             returned (``"return"``): visible at once.
         strict: Have the task protected before anything is received, not after. A worker for which nothing comes then
             receives nothing for a while now and then, longer than it was protected for nothing, so that ECS can stop
-            it.
+            it; not while other work of the process keeps the task protected.
         when_refused: While ECS refuses to protect the task, ``"pause"``: what has not started goes back at once, and
-            nothing is received; or ``"run"``. By default what the manager's settings say, else pause.
+            nothing is received; or ``"run"``. By default what the manager's settings say, else pause. Where one
+            consumer of a process pauses, all of them do: the strictest wins.
         label: What the holds are called, with the id of the message; the name of the queue by default.
         max_duration: An upper bound on how long a message is worked on: see `protectwork.protect`.
         give_up_after: For how long receipts may fail, in seconds, 300 by default, before `QueueError` is raised; 60 s
@@ -73,6 +77,21 @@ class Options:
     max_duration_s: float | None
     give_up_after_s: float
     manager: ProtectionManager | None
+
+    @classmethod
+    def given(
+        cls, to: str, queue_url: object, options: Mapping[str, Any], *, besides: Iterable[str], **more: object
+    ) -> Options:
+        """The same as `of`, for options that were given to `to`, which takes arguments `besides`.
+
+        Raises:
+            SettingsError: One is outside its rule.
+            TypeError: There is no such option.
+        """
+        if unknown := sorted(set(options) - set(ConsumingOptions.__annotations__)):
+            takes = ", ".join(sorted({*ConsumingOptions.__annotations__, *besides}))
+            raise TypeError(f"{to} takes no argument {unknown[0]!r}; beside queue_url it takes {takes}")
+        return cls.of(queue_url, **options, **more)
 
     @classmethod
     def of(
@@ -198,23 +217,38 @@ def check_result(result: object) -> None:
 
 
 def _queue_url(value: object) -> str:
-    if isinstance(value, str) and _is_queue_url(value):
-        return value
-    rule = "the URL of a queue, such as https://sqs.us-east-1.amazonaws.com/123456789012/jobs"
+    wrong = _wrong_with_url(value) if isinstance(value, str) else _NO_URL
+    if wrong is None:
+        return str(value)
     remedy = "client.get_queue_url(QueueName=…)['QueueUrl'] tells it"
-    raise SettingsError(setting="queue_url", rule=rule, value=shown(value), remedy=remedy)
+    raise SettingsError(setting="queue_url", rule=wrong, value=shown(value), remedy=remedy)
 
 
-def _is_queue_url(text: str) -> bool:
+def _wrong_with_url(text: str) -> str | None:
+    """The rule that it breaks, if it does."""
+    parts = _parts(text)
+    if parts is None:
+        return _NO_URL
+    account, _, name = parts.path.rpartition("/")
+    if parts.query or parts.fragment:
+        return "a queue's URL alone, without what follows a ? or #"
+    if account and not name:
+        return "without a slash at its end"
+    if _OF_AWS.search(str(parts.hostname)) and not _ACCOUNT.fullmatch(account):
+        return f"{_NO_URL}: with AWS it is /, the account's twelve digits, / and the queue's name"
+    return None if _NAME.fullmatch(name) else _NO_URL
+
+
+def _parts(text: str) -> SplitResult | None:
+    """The parts of a URL of the web; None if it is none."""
     if not text.isprintable() or " " in text:  # what is left of a line's end, say, which urlsplit would strip
-        return False
+        return None
     try:
         parts = urlsplit(text)
         host = parts.hostname
     except ValueError:
-        return False
-    named = _NAME.fullmatch(parts.path.rpartition("/")[2])
-    return bool(parts.scheme in {"http", "https"} and host and named and not (parts.query or parts.fragment))
+        return None
+    return parts if parts.scheme in {"http", "https"} and host else None
 
 
 def _whole(setting: str, value: object, *, low: int, high: int) -> int:

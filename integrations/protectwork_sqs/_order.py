@@ -53,6 +53,17 @@ class Order:
         with self._lock:
             self._begun.pop(item, None)
 
+    def waiting(self) -> list[InHand]:
+        """What waits for its turn, in order."""
+        with self._lock:
+            return list(self._waiting)
+
+    def take_waiting(self) -> list[InHand]:
+        """Take that out."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        return waiting
+
     def tail(self, item: InHand) -> list[InHand]:
         """Take out what waits behind it in its group."""
         group = self._group(item)

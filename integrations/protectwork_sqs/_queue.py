@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from protectwork_sqs._faults import Trouble
 from protectwork_sqs._flow import Call, Flow
 
 __all__ = ["Queue", "Verdict"]
@@ -24,12 +25,16 @@ class Verdict(Enum):
 
 
 class Queue:
-    """One queue. Its flows have no state, so any number of them may run at once.
+    """One queue. Any number of its flows may run at once.
 
     Args:
         url: Its URL.
         wait_s: For how long a receipt waits for a message, in whole seconds.
         visibility_s: For how long a received message is ours, in whole seconds.
+
+    Attributes:
+        deleting: What is wrong with that, if something is.
+        hiding: The same of what changes visibility.
     """
 
     def __init__(self, url: str, *, wait_s: int, visibility_s: int) -> None:
@@ -38,6 +43,8 @@ class Queue:
         self.is_fifo = self.name.endswith(".fifo")
         self.visibility_s = visibility_s
         self._wait_s = wait_s
+        self.deleting = Trouble(f"messages of {self.name} cannot be deleted")
+        self.hiding = Trouble(f"the visibility of messages of {self.name} cannot be changed")
 
     def receive(self, most: int) -> Flow[Sequence[Mapping[str, Any]]]:
         """Receive up to `most` messages (1 to 10); raises what the client raises."""
@@ -55,21 +62,37 @@ class Queue:
 
     def delete(self, handles: Sequence[str]) -> Flow[list[Verdict]]:
         """Delete up to 10 messages; raises nothing that the client raises."""
-        return self._batch("delete_message_batch", [{"ReceiptHandle": handle} for handle in handles])
+        return self._batch("delete_message_batch", [{"ReceiptHandle": handle} for handle in handles], self.deleting)
 
     def hide(self, handles: Sequence[str], seconds: Sequence[int]) -> Flow[list[Verdict]]:
         """Have up to 10 messages be visible again in so many seconds each; raises nothing that the client raises."""
         pairs = zip(handles, seconds, strict=True)
         entries = [{"ReceiptHandle": handle, "VisibilityTimeout": after_s} for handle, after_s in pairs]
-        return self._batch("change_message_visibility_batch", entries)
+        return self._batch("change_message_visibility_batch", entries, self.hiding)
 
-    def _batch(self, operation: str, entries: Sequence[Mapping[str, Any]]) -> Flow[list[Verdict]]:
+    def _batch(self, operation: str, entries: Sequence[Mapping[str, Any]], trouble: Trouble) -> Flow[list[Verdict]]:
         named = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
         try:
-            verdicts = _verdicts((yield Call(operation, {"QueueUrl": self.url, "Entries": named})))
-        except Exception:  # noqa: BLE001 - of a batch without an answer nothing is known: it is asked again
-            verdicts = {}
-        return [verdicts.get(entry["Id"], Verdict.AGAIN) for entry in named]
+            reply = yield Call(operation, {"QueueUrl": self.url, "Entries": named})
+            found = _verdicts(reply)
+        except Exception as error:  # noqa: BLE001 - of a batch without an answer nothing is known: it is asked again
+            trouble.failed(error)
+            return [Verdict.AGAIN] * len(named)
+        verdicts = [found.get(entry["Id"], Verdict.AGAIN) for entry in named]
+        if Verdict.AGAIN in verdicts:
+            trouble.failed(_Unanswered(reply))
+        else:
+            trouble.passed()
+        return verdicts
+
+
+class _Unanswered(Exception):  # noqa: N818 - it is never raised
+    """Some of a batch were neither done nor gone: says of the first what SQS said, as the client's own errors do."""
+
+    def __init__(self, reply: Mapping[str, Any]) -> None:
+        failed = [entry for entry in reply.get("Failed") or () if _failure(entry) is Verdict.AGAIN]
+        self.response = {"Error": failed[0] if failed else {"Code": "NoAnswer"}}
+        super().__init__(self.response["Error"].get("Message") or "for some messages of a batch")
 
 
 def _verdicts(reply: Any) -> dict[str, Verdict]:

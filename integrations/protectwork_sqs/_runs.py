@@ -43,7 +43,7 @@ class Run:
         if not self._watch.start():
             raise RuntimeError("no thread can be started that extends the visibility of messages")
         self._runs[self] = None
-        self._stop.rings(self._driver.bell)
+        self._stop.rings(self._driver.bell, self._watch)
         self._signals.enter_context(stops_on_sigterm(self._stop.set))
         return self
 
@@ -69,11 +69,11 @@ class Run:
                 self.loop.over()
             self._watch.ring()
             self._signals.close()
-            self._stop.forget(self._driver.bell)
+            self._stop.forget(self._driver.bell, self._watch)
             self._runs.pop(self, None)
 
     def _extend(self) -> float | None:
-        return None if self._over else self._extending.run(self.loop.consuming.custody.extend())
+        return None if self._over else self._extending.run(self.loop.tend())
 
 
 class AsyncRun:
@@ -105,7 +105,7 @@ class AsyncRun:
         if self._task or self._over:
             return
         self._runs[self] = None
-        self._stop.rings(self._driver.bell)
+        self._stop.rings(self._driver.bell)  # not the other: through it the task would outlive a loop closed under it
         self._signals.enter_context(stops_on_sigterm(self._stop.set))
         self._body = asyncio.current_task()
         self._task = Steadfast(self._run(), name="protectwork-sqs-visibility", on_cancel=self._cancelled)
@@ -136,7 +136,7 @@ class AsyncRun:
 
     async def _run(self) -> None:
         try:
-            await self._beside.repeat(self.loop.consuming.custody.extend, until=lambda: self._over)
+            await self._beside.repeat(self.loop.tend, until=lambda: self._over)
             await self._wind_down()
         finally:  # nothing is awaited here: the loop may have been closed under it
             self._over = True

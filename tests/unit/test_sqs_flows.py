@@ -101,3 +101,84 @@ def test_an_answer_that_says_both_of_a_message_is_no_deletion(consuming: Consumi
     with pytest.raises(StopIteration) as end:
         flow.send({"Successful": [{"Id": "0"}, {"Id": "2"}], "Failed": [{"Id": "0", "Code": "InternalError"}, gone]})
     assert end.value.value == [Verdict.AGAIN, Verdict.GONE, Verdict.DONE]
+
+
+class RefusedError(Exception):
+    """An error as the client raises it, for what the role does not allow."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.response = {"Error": {"Code": code, "Message": message}}
+
+
+def test_what_is_wrong_with_visibility_is_told_when_it_changes_and_not_each_time(
+    consuming: Consuming, caplog: pytest.LogCaptureFixture
+) -> None:
+    denied = RefusedError("AccessDenied", "not authorized to perform: sqs:ChangeMessageVisibility")
+    for fault in (denied, denied, ConnectionError("reset"), denied):
+        flow = consuming.queue.hide(["one"], [1])
+        called(flow.send(None))
+        with pytest.raises(StopIteration):
+            flow.throw(fault)
+    assert ["AccessDenied" in text for text in caplog.messages] == [True, False, True]
+    assert "not authorized to perform: sqs:ChangeMessageVisibility" in caplog.messages[0]
+    assert "task role" in caplog.messages[0]
+    assert "reset" in caplog.messages[1]
+
+
+def test_what_is_wrong_with_one_message_of_a_batch_is_told_too(
+    consuming: Consuming, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow = consuming.queue.hide(["one", "two"], [1, 1])
+    called(flow.send(None))
+    failed = {"Id": "1", "Code": "InternalError", "Message": "an error of ours"}
+    with pytest.raises(StopIteration):
+        flow.send({"Successful": [{"Id": "0"}], "Failed": [failed]})
+    assert "InternalError (an error of ours)" in caplog.text
+
+
+def test_a_deletion_that_fails_is_blamed_on_what_was_said_of_it(
+    consuming: Consuming, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protectwork_sqs._settling._TRIES_S", ())
+    (item,) = received(consuming)
+    item.message.done()
+    flow = consuming.settle([item], lambda _: [])
+    called(flow.send(None))
+    with pytest.raises(StopIteration):
+        flow.throw(ConnectionError("SQS is away"))
+    error = caplog.messages[-1]
+    assert "cannot be deleted" in error
+    assert "SQS is away" in error
+    assert "sqs:DeleteMessage" not in error
+
+
+@pytest.mark.parametrize(("wait_time", "messages", "pauses"), [(0, [], True), (1, [], False), (0, [{}], False)])
+def test_only_a_receipt_that_did_not_wait_and_brought_nothing_is_followed_by_a_pause(
+    manager: ProtectionManager, stop: Stop, wait_time: int, messages: list[Any], *, pauses: bool
+) -> None:
+    consuming = Consuming(Options.of(URL, **options(manager, wait_time=wait_time)), stop)
+    flow = consuming.take(1)
+    called(flow.send(None))
+    found = [{**RECEIVED["Messages"][0], **each} for each in messages]
+    assert (waited(flow.send({"Messages": found})) > 0) == pauses
+    flow.close()
+    consuming.leave(consuming.custody.all())
+    consuming.end()
+
+
+def test_it_is_said_once_that_nothing_is_received_for_admission_is_closed(
+    consuming: Consuming, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    consuming.manager.admission.close("the owner says so")
+    try:
+        for _ in range(3):
+            flow = consuming.take(1)
+            assert waited(flow.send(None)) > 0
+            assert ended(flow) == []
+    finally:
+        consuming.manager.admission.reopen("the owner says so")
+    assert [text for text in caplog.messages if "nothing is received from jobs" in text] == [
+        "nothing is received from jobs: admission is closed (the owner says so)"
+    ]

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from protectwork_sqs import AsyncSQSConsumer, Message, MessageLost, SQSConsumer, protected_messages
+from protectwork_sqs import AsyncSQSConsumer, Message, MessageLost, SQSConsumer, protected_batches, protected_messages
 
 from protectwork import Event, ProtectionManager
 
@@ -99,3 +99,38 @@ def test_what_waits_behind_a_message_that_is_lost_before_it_begins_is_not_handle
     forget()
     assert handled.ids == ["m0", "m1", "m2"]
     assert client.received() == {"m0": 1, "m1": 2, "m2": 2}
+
+
+def settle_one(client: MemoryClient, settings: dict[str, Any], settle: Callable[[Message], None]) -> None:
+    batches = protected_batches(client, FIFO_URL, **settings)
+
+    async def main() -> None:
+        async for batch in batches:
+            async with batch:
+                for message in batch:
+                    settle(message)
+            batches.stop()
+
+    if isinstance(client, AsyncMemoryClient):
+        asyncio.run(main())
+        return
+    for batch in batches:
+        with batch:
+            for message in batch:
+                settle(message)
+        batches.stop()
+
+
+@pytest.mark.parametrize("on_failure", ["leave", "return"])
+@pytest.mark.parametrize("client_of", [MemoryClient, AsyncMemoryClient])
+def test_in_a_batch_what_comes_after_one_of_its_group_that_is_not_done_has_failed_too(
+    manager: ProtectionManager, client_of: type[MemoryClient], on_failure: str
+) -> None:
+    def settle(message: Message) -> None:
+        if message.id != "m2":
+            message.done()
+
+    client = client_of(messages=6, fifo=True, groups=lambda number: "odd" if number % 2 else "even")
+    settle_one(client, options(manager, on_failure=on_failure), settle)
+    assert client.left() == ["m2", "m4"]
+    assert client.visible() == (["m2", "m4"] if on_failure == "return" else [])

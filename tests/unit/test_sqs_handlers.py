@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from protectwork_sqs import AsyncSQSConsumer, Message, SQSConsumer, protected_me
 
 from protectwork import ProtectionManager, SettingsError
 
-from .sqs_client import BOUND_S, URL, AsyncMemoryClient, MemoryClient, options, until
+from .sqs_client import BOUND_S, FIFO_URL, URL, AsyncMemoryClient, MemoryClient, options, until
 
 TESTS = Path(__file__).parents[1]
 
@@ -181,6 +182,39 @@ def test_a_message_for_which_no_thread_can_be_started_waits_for_one_and_is_handl
     assert handled == ["m0", "m1"]
 
 
+def test_threads_for_handlers_are_started_by_the_thread_that_receives_and_by_no_other(
+    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, starters = threading.Thread.start, set[threading.Thread]()
+    begun = {name: threading.Event() for name in ("m0", "m1", "m2")}
+
+    def noted(thread: threading.Thread) -> None:
+        if thread.name.startswith("protectwork-sqs-") and thread.name[-1].isdecimal():
+            starters.add(threading.current_thread())
+        start(thread)
+
+    def handle(message: Message) -> None:
+        begun[message.id].set()
+        if message.id == "m2":
+            assert begun["m1"].wait(BOUND_S)
+
+    def take_the_thread_away(_: dict[str, Any]) -> None:
+        client.stored[2].hidden_until = 0.0
+        assert begun["m2"].wait(BOUND_S)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    client = MemoryClient(messages=3, fifo=True, groups=lambda number: "other" if number == 2 else "g")
+    client.stored[2].hidden_until = inf
+    client.instead["delete_message_batch"].append(take_the_thread_away)
+    consumer = SQSConsumer(FIFO_URL, handle, client=client, **options(manager))
+    thread = threading.Thread(target=consumer.run)
+    thread.start()
+    until(lambda: not client.left())
+    consumer.stop()
+    thread.join()
+    assert starters == {thread}
+
+
 def test_where_no_thread_at_all_can_be_started_messages_fail(
     manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,3 +250,17 @@ def test_nothing_is_received_where_no_thread_can_look_after_it(
         with pytest.raises(RuntimeError, match="no thread can be started"):
             next(iter(protected_messages(client, URL, **options(manager))))
     assert client.received() == {}
+
+
+def test_a_message_is_read_like_the_dictionary_of_the_client_and_is_itself_alone(manager: ProtectionManager) -> None:
+    client = MemoryClient(messages=1)
+    messages = protected_messages(client, URL, **options(manager))
+    for message in messages:
+        assert dict(message) == message.raw
+        assert message["Body"] == message.get("Body") == "m0"
+        assert message.get("MessageAttributes", "none") == "none"
+        assert ("Body" in message, "MessageAttributes" in message) == (True, False)
+        assert [*message] == [*message.raw]
+        assert message != message.raw
+        assert len({message, message}) == 1
+        messages.stop()

@@ -74,6 +74,11 @@ def refused(make: Callable[[], object]) -> SettingsError:
         f" {URL}",
         f"{URL}\n",
         "https://[::1/123456789012/jobs",
+        "https://sqs.us-east-1.amazonaws.com/jobs",
+        "https://sqs.us-east-1.amazonaws.com/1/jobs",
+        "https://sqs.us-east-1.amazonaws.com/x/123456789012/jobs",
+        "https://sqs.us-east-1.amazonaws.com//jobs",
+        "https://sqs.cn-north-1.amazonaws.com.cn/jobs",
     ],
 )
 def test_what_is_no_url_of_a_queue_is_refused_and_it_is_said_where_to_get_one(url: object) -> None:
@@ -84,11 +89,28 @@ def test_what_is_no_url_of_a_queue_is_refused_and_it_is_said_where_to_get_one(ur
 
 
 @pytest.mark.parametrize(
-    "url", [URL, f"{URL}.fifo", "http://localhost:4566/000000000000/jobs", "http://[::1]:9324/q/a-b_c"]
+    "url",
+    [
+        URL,
+        f"{URL}.fifo",
+        "https://eu-west-1.queue.amazonaws.com/123456789012/jobs",
+        "https://vpce-1-2.sqs.eu-west-1.vpce.amazonaws.com/123456789012/jobs",
+        "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/jobs",
+        "http://localhost:4566/000000000000/jobs",
+        "http://[::1]:9324/q/a-b_c",
+        "http://127.0.0.1:9324/jobs",
+    ],
 )
 def test_the_urls_of_queues_are_taken(url: str) -> None:
     for make in WAYS.values():
         make(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"), [(f"{URL}/", "slash at its end"), (f"{URL}?a=b", "follows a ?"), (f"{URL}#a", "follows a ? or #")]
+)
+def test_what_is_too_much_at_a_url_is_named(url: str, words: str) -> None:
+    assert words in refused(lambda: SQSConsumer(url, handle)).rule
 
 
 @pytest.mark.parametrize(
@@ -126,10 +148,18 @@ def test_concurrency_is_a_number_of_messages(value: object) -> None:
         assert refused(functools.partial(WAYS[way], concurrency=value)).setting == "concurrency"
 
 
-def test_an_option_that_is_unknown_is_an_error() -> None:
-    for make in WAYS.values():
-        with pytest.raises(TypeError, match="visibility"):
+def test_an_option_that_is_unknown_is_an_error_that_names_whom_it_was_given_to_and_what_that_takes() -> None:
+    for name, make in WAYS.items():
+        with pytest.raises(
+            TypeError, match=f"^{name} takes no argument 'visibility'.* visibility_timeout, wait_time, when_refused$"
+        ):
             make(visibility=60)
+
+
+@pytest.mark.parametrize("way", ["SQSConsumer", "AsyncSQSConsumer"])
+def test_a_consumer_takes_no_batch_size_for_it_receives_for_free_handlers(way: str) -> None:
+    with pytest.raises(TypeError, match=f"^{way} takes no argument 'batch_size'.* client, concurrency, "):
+        WAYS[way](batch_size=5)
 
 
 @pytest.mark.parametrize("handler", [None, "handle", 5, handle_async, AsyncCallee(), Callee().method])
