@@ -112,6 +112,8 @@ class _Running:
             self._stop.forget(self._driver.bell, self._extending.bell)
             self._crew.consuming.end()
             self._over = True
+            for driver in (self._extending, self._settling):
+                driver.hurry()
             self._extending.bell.ring()
             settling.cancel()
             await asyncio.wait((extending, settling))

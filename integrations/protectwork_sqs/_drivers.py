@@ -7,8 +7,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from functools import partial
+from math import inf
 from typing import Any, TypeVar
 
+from protectwork.adapters import steady_now
 from protectwork_sqs._bell import Bell
 from protectwork_sqs._flow import Call, Flow, Wait
 
@@ -17,6 +19,9 @@ __all__ = ["AsyncDriver", "Driver", "Steadfast"]
 logger = logging.getLogger("protectwork")
 
 _PAUSE_S = 1.0  # after a fault of ours
+_LOOK_EVERY_S = 0.5
+_LONGEST_S = 60.0
+_LAST_S = 5.0  # once all is to end
 
 _Result = TypeVar("_Result")
 
@@ -62,7 +67,8 @@ class AsyncDriver:
     """Runs flows in the task that calls it; one flow at a time.
 
     A cancellation does not end a call: what a receipt brings would be nobody's. It is raised in the flow at its next
-    wait, or at its end, so it takes as long as the client lets calls take.
+    wait, or at its end. A call takes as long as the client lets it take, but a minute at most beside what it waits for
+    a message, and some seconds once all is to end: one whose client was closed under it may never end by itself.
 
     Args:
         client: One of aiobotocore, of the running loop.
@@ -75,6 +81,11 @@ class AsyncDriver:
         self._client = client
         self.bell = Bell()
         self._cancelled: asyncio.CancelledError | None = None  # came during a call, and is not raised yet
+        self._hurries_at = inf
+
+    def hurry(self) -> None:
+        """Have the call that is under way, and all that follow, take some seconds at most. Any thread may say it."""
+        self._hurries_at = min(self._hurries_at, steady_now())
 
     async def run(self, flow: Flow[_Result]) -> _Result:
         """Run it to its end."""
@@ -102,20 +113,24 @@ class AsyncDriver:
             except Exception:  # whatever is wrong with us, the next look may do better
                 logger.exception("a fault in a task of protectwork_sqs; it goes on")
                 pause_s = _PAUSE_S
-            await self.bell.wait_async(pause_s)
+            if not until():  # the flow may have heard the bell
+                await self.bell.wait_async(pause_s)
 
     async def _do(self, effect: Call | Wait) -> Any:
         if isinstance(effect, Wait):
             self._raise_cancellation()
             return await self.bell.wait_async(effect.seconds)
-        call = Steadfast(self._ask(effect), name="protectwork-sqs-call")
+        call = Steadfast(self._ask(effect), name="protectwork-sqs-call", on_cancel=self.hurry)
+        began, waits_s = steady_now(), float(effect.arguments.get("WaitTimeSeconds", 0.0))
         while not call.done():
             try:
-                await asyncio.wait((call,))
+                await asyncio.wait((call,), timeout=_LOOK_EVERY_S)
             except asyncio.CancelledError as error:
                 self._cancelled = error
+            if steady_now() >= waits_s + min(began + _LONGEST_S, max(began, self._hurries_at) + _LAST_S):
+                call.end()
         if call.cancelled():
-            raise ConnectionAbortedError("the client has given up its own call")
+            raise ConnectionAbortedError("the call was given up: it hung, or its client was closed")
         return call.result()
 
     async def _ask(self, effect: Call) -> Any:
@@ -148,3 +163,7 @@ class Steadfast(asyncio.Task[_Result]):
         """Do not."""
         self._on_cancel()
         return False
+
+    def end(self) -> None:
+        """Do, all the same."""
+        super().cancel()

@@ -123,6 +123,8 @@ class AsyncRun:
     def leave(self) -> None:
         """Have it end soon. Never blocks; a finaliser may call it."""
         self._over = True
+        for driver in (self._driver, self._beside):
+            driver.hurry()
         self._beside.bell.ring()
 
     async def end(self) -> None:

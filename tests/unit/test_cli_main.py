@@ -51,7 +51,7 @@ def test_help_names_every_command():
         ("fake-agent", "    export ECS_AGENT_URI=http://127.0.0.1:8099/api/good"),
         ("doctor", "    1  there are warnings"),
         ("fleet", "    0  ECS has answered, whatever it says of single tasks"),
-        ("demo", "    1  some job was in flight while the task was not protected"),
+        ("demo", "    1  some was, or there was none"),
     ],
 )
 def test_help_keeps_its_tables_in_lines(command, line):

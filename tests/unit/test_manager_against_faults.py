@@ -21,6 +21,8 @@ from .backend_worlds import WORLDS, World
 
 ACQUIRE_TIMEOUT_S = 6.0
 DEADLINE_S = 1.0
+AT_ONCE = 10
+SLACK_S = 2.0  # a busy machine
 RECOVERS_S = 66.0
 
 FAULTS: dict[str, Fault] = {
@@ -86,7 +88,7 @@ class Story:
 
 def watch(manager: ProtectionManager, ecs: FakeAgent | FakeEcsApi, story: Story, stop: threading.Event) -> None:
     """Look again and again whether the manager claims what ECS does not grant."""
-    while not stop.wait(0.01):
+    while not stop.wait(0.03):
         before, confirmed, after = ecs.now(), manager.status().confirmed, ecs.now()
         if confirmed and not any(ecs.was_protected(at, at) for at in (before, after)):
             story.lies.append(f"confirmed by {after}, and ECS says {ecs.changes}")
@@ -142,7 +144,7 @@ def stories() -> Stories:
     told: Stories = {}
     for world in WORLDS:
         names = [name for of, name in CASES if of == world.name]
-        with ThreadPoolExecutor(len(names)) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             results = pool.map(partial(tell, world), [FAULTS[name] for name in names])
             told |= {(world.name, name): story for name, story in zip(names, results, strict=True)}
     return told
@@ -150,7 +152,7 @@ def stories() -> Stories:
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_acquire_ends_within_its_bound_whatever_ecs_does(stories: Stories, case: tuple[str, str]) -> None:
-    assert stories[case].waited_s <= ACQUIRE_TIMEOUT_S + 1.0
+    assert stories[case].waited_s <= ACQUIRE_TIMEOUT_S + SLACK_S
 
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)

@@ -237,6 +237,60 @@ def test_a_consumer_that_is_cancelled_while_it_stops_still_waits_for_its_handler
     assert client.left() == client.visible() == ["m0", "m1", "m2"]
 
 
+def test_an_extension_that_hangs_does_not_keep_a_loop_from_its_end(
+    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protectwork_sqs._drivers._LAST_S", 0.01)
+    client = AsyncMemoryClient(messages=2)
+
+    async def main() -> None:
+        client.instead["change_message_visibility_batch"].append(hanging(asyncio.Event()))
+        messages = protected_messages(client, URL, batch_size=2, **options(manager, visibility_timeout=3))
+        async with messages:
+            async for _ in messages:
+                await until_async(lambda: bool(client.asked("change_message_visibility_batch")))
+                break
+
+    asyncio.run(main())
+    assert client.visible() == ["m1"]
+
+
+def test_an_extension_that_hangs_does_not_keep_a_consumer_from_its_end(
+    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protectwork_sqs._drivers._LAST_S", 0.01)
+    client = AsyncMemoryClient(messages=1)
+
+    async def handle(_: Message) -> None:
+        await until_async(lambda: bool(client.asked("change_message_visibility_batch")))
+        consumer.stop()
+
+    async def main() -> None:
+        client.instead["change_message_visibility_batch"].append(hanging(asyncio.Event()))
+        await consumer.run()
+
+    consumer = AsyncSQSConsumer(URL, handle, client=client, **options(manager, visibility_timeout=1))
+    asyncio.run(main())
+    assert client.left() == []
+
+
+def test_a_client_that_is_closed_under_a_call_does_not_keep_asyncio_from_its_end(
+    manager: ProtectionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protectwork_sqs._drivers._LAST_S", 0.01)
+    client = AsyncMemoryClient(messages=1)
+
+    async def main() -> None:
+        for operation in ("change_message_visibility_batch", "delete_message_batch"):
+            client.instead[operation] += [hanging(asyncio.Event()) for _ in range(3)]
+        async for _ in protected_messages(client, URL, **options(manager, on_failure="return")):
+            break
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert held(manager) == []
+
+
 def test_a_handler_that_outlives_the_cancellation_of_all_tasks_keeps_its_message(manager: ProtectionManager) -> None:
     client = AsyncMemoryClient(messages=1)
 

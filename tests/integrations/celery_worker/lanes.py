@@ -73,6 +73,8 @@ class Lane:
 
     def _worker_for(self, cell: Cell, stack: ExitStack) -> Worker:
         if self._worker and self._may_serve(self._worker, cell):
+            # What comes while a release is under way begins in a timer, from which no body ends a solo worker.
+            self._worker.until(self._worker.knows_of_its_releases, what="it knows of its last release")
             return self._worker
         stack.close()
         self._workers += 1

@@ -37,6 +37,7 @@ _GREEN = ("gevent", "eventlet")
 LINGER_S = 0.5
 BOUND_S = 180.0
 _LOG_AT_MOST = 6000
+_RELEASED = "no longer protected: "
 _PROJECT = "integrations.celery_worker.proj"
 _TESTS = Path(__file__).parents[2]
 _OURS = ("PROTECTWORK_", "ECS_", "AWS_", "TEST_", "CELERY_")
@@ -177,6 +178,10 @@ class Worker:
                 f"waited {BOUND_S:g} s in vain until {what}:\n{self.log()[-_LOG_AT_MOST:]}"
             )
             time.sleep(0.02)
+
+    def knows_of_its_releases(self) -> bool:
+        """Whether it has said of each release that it was made."""
+        return self.log().count(_RELEASED) >= len(self.agent.disables)
 
     # -- how it ends
 
