@@ -26,6 +26,7 @@ __all__ = [
     "Request",
     "State",
     "app_of",
+    "child_of",
     "inspect_command",
     "is_closing",
     "keep_running_jobs",
@@ -43,7 +44,6 @@ signals: Any = import_module("celery.signals")
 Bootstep: Any = import_module("celery.bootsteps").StartStopStep
 
 _OLDEST = (5, 4)
-_KEEPS_JOBS = (5, 6)
 
 
 Limits = tuple[float | None, float | None]
@@ -143,27 +143,39 @@ def runs_in_children(consumer: Consumer) -> bool:
 
 
 def keep_running_jobs(consumer: Consumer) -> None:
-    """Have the worker hear of the end of every job that runs; nothing to do from Celery 5.6 on.
+    """Have the worker hear of the end of every job that runs.
 
-    Before, a prefork pool forgets all its jobs when it is flushed after a lost connection, those that run included:
-    their results are dropped, and the worker takes them for running for ever.
+    A prefork pool is flushed after a lost connection and at the worker's end. Before Celery 5.6 it then forgets all its
+    jobs: their results are dropped, and the worker takes those that run for running for ever. Since then it forgets
+    those alone that have gone to a child which has not yet said that it runs them: it runs them all the same.
     """
     pool = consumer.pool
     jobs: dict[int, Any] | None = getattr(getattr(pool, "_pool", None), "_cache", None)
-    if _version() < _KEEPS_JOBS and jobs is not None and not isinstance(pool.flush, _Flush):
+    if jobs is not None and not isinstance(pool.flush, _Flush):
         pool.flush = _Flush(pool.flush, jobs)
 
 
 class _Flush:
-    """Flushes a pool, save the jobs that run."""
+    """Flushes a pool, save the jobs that run, or are about to."""
 
     def __init__(self, flush: Callable[[], None], jobs: dict[int, Any]) -> None:
         self._flush, self._jobs = flush, jobs
 
     def __call__(self) -> None:
-        running = {number: job for number, job in self._jobs.items() if job.accepted()}
+        running = {number: job for number, job in self._jobs.items() if job.accepted() or _is_with_a_child(job)}
         self._flush()
         self._jobs.update((number, job) for number, job in running.items() if not job.ready())
+
+
+def child_of(job: Any) -> int | None:
+    """The process to which a job of a prefork pool has gone, which may not have begun it, or be dead; None before."""
+    return getattr(getattr(job, "_write_to", None), "pid", None)
+
+
+def _is_with_a_child(job: Any) -> bool:
+    """Whether it has gone to one that lives. On the pool's own thread alone: who looks may have to reap it."""
+    process = getattr(job, "_write_to", None)
+    return process is not None and process._is_alive()  # noqa: SLF001 - as the pool itself does
 
 
 def inspect_command() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

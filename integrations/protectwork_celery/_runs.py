@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from protectwork import Hold, ProtectionManager
-from protectwork_celery._celery import Job, Limits, Request, State
+from protectwork_celery._celery import Job, Limits, Request, State, child_of
 
 __all__ = ["Run", "Runs"]
 
@@ -197,7 +197,7 @@ def _child_works_on(request: Request) -> bool:
     result = getattr(request, "_apply_result", None)
     result = result and result()
     ready = getattr(result, "ready", None)
-    return ready is not None and not ready() and _lives(request.worker_pid)
+    return ready is not None and not ready() and _lives(request.worker_pid or child_of(result))
 
 
 def _lives(pid: int | None) -> bool:
