@@ -31,7 +31,7 @@ _GRACE_S = 2.0
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("protectwork's own suite")
     group.addoption("--external", action="store_true", help="run the external tests too; they need more than PyPI")
-    group.addoption("--examples", type=int, default=300, metavar="N", help="examples per property (default: 300)")
+    group.addoption("--examples", type=int, default=150, metavar="N", help="examples per property (default: 150)")
 
 
 def pytest_configure(config: pytest.Config) -> None:

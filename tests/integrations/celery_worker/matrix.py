@@ -13,7 +13,7 @@ from integrations.celery_worker.scene import Scene
 from integrations.celery_worker.workers import Pool
 
 WHOLE = os.environ.get("WHOLE_MATRIX") == "1"
-"""Whether all of it is played, or a third; see `whole.py`."""
+"""Whether all of it is played, or a part; see `whole.py`."""
 
 POOLS: tuple[Pool, ...] = get_args(Pool)
 
@@ -34,18 +34,18 @@ class Event:
     Attributes:
         name: Its name.
         act: Has it happen; see `events.py`.
-        third: The pools in which the suite plays it; the first letters of their names.
+        in_suite: The pools in which the suite plays it; the first letters of their names.
         runs: How many bodies are to run.
         releases: How often the task may be released. Once, where work is in flight all the time; where it pauses, a
             busy machine may make the pause longer than the linger.
-        ends: The pools in which it ends the worker, in the same way as `third`.
+        ends: The pools in which it ends the worker, in the same way as `in_suite`.
         set_up: What its worker needs.
         excluded: The pools that it cannot befall, and why.
     """
 
     name: str
     act: Callable[[Scene], None]
-    third: str
+    in_suite: str
     runs: int = 1
     releases: int = 1
     ends: str = ""
@@ -76,7 +76,7 @@ class Cell:
     @property
     def chosen(self) -> bool:
         """Whether it belongs to what is played now."""
-        return not self.why_not and (WHOLE or self.pool[0] in self.event.third)
+        return not self.why_not and (WHOLE or self.pool[0] in self.event.in_suite)
 
 
 def _all_but_prefork(why: str) -> dict[str, str]:
@@ -90,43 +90,43 @@ _NO_LIMIT = "the pool knows no time limits"
 _NO_END = "the pool cannot end a body"
 
 EVENTS = (
-    Event(name="success", act=events.success, third="ts"),
-    Event(name="exception", act=events.exception, third="g"),
-    Event(name="retry", act=events.retry, third="e", runs=2, releases=2),
-    Event(name="Reject", act=events.reject, third="ps", runs=2, releases=2),
-    Event(name="Ignore", act=events.ignore, third="t"),
-    Event(name="SystemExit", act=events.system_exit, third="tg", ends=_SOLO),
-    Event(name="BaseException", act=events.base_exception, third="es", ends=_SOLO),
-    Event(name="kill -9 of the child", act=events.kill_of_the_child, third="p", excluded=_NO_CHILD),
-    Event(name="os._exit", act=events.os_exit, third="p", excluded=_NO_CHILD),
+    Event(name="success", act=events.success, in_suite="s"),
+    Event(name="exception", act=events.exception, in_suite="g"),
+    Event(name="retry", act=events.retry, in_suite="e", runs=2, releases=2),
+    Event(name="Reject", act=events.reject, in_suite="p", runs=2, releases=2),
+    Event(name="Ignore", act=events.ignore, in_suite="t"),
+    Event(name="SystemExit", act=events.system_exit, in_suite="g", ends=_SOLO),
+    Event(name="BaseException", act=events.base_exception, in_suite="e", ends=_SOLO),
+    Event(name="kill -9 of the child", act=events.kill_of_the_child, in_suite="p", excluded=_NO_CHILD),
+    Event(name="os._exit", act=events.os_exit, in_suite="p", excluded=_NO_CHILD),
     Event(
         name="hard limit",
         act=events.hard_limit,
-        third="g",
+        in_suite="g",
         excluded=dict.fromkeys(("threads", "eventlet", "solo"), _NO_LIMIT),
     ),
     Event(
         name="soft limit",
         act=events.soft_limit,
-        third="p",
+        in_suite="p",
         excluded=_all_but_prefork(_NO_LIMIT) | {"gevent": "the pool knows hard time limits only"},
     ),
     Event(
         name="revoke terminate",
         act=events.revoke_terminate,
-        third="pe",
+        in_suite="e",
         excluded={"threads": _NO_END, "solo": "the worker reads no command while a body runs"},
     ),
-    Event(name="unpicklable result", act=events.unpicklable_result, third="g"),
-    Event(name="ETA", act=events.eta, third="s"),
-    Event(name="rate limit", act=events.rate_limit, third="t", runs=3, releases=3),
-    Event(name="chord", act=events.chord_of_three, third="e", runs=5, releases=2),
-    Event(name="group of 200 short jobs", act=events.group_of_200, third="pt", runs=200, releases=2),
-    Event(name="broker connection drop", act=events.broker_connection_drop, third="pt", runs=2, releases=2),
+    Event(name="unpicklable result", act=events.unpicklable_result, in_suite="g"),
+    Event(name="ETA", act=events.eta, in_suite="s"),
+    Event(name="rate limit", act=events.rate_limit, in_suite="t", runs=3, releases=3),
+    Event(name="chord", act=events.chord_of_three, in_suite="e", runs=5, releases=2),
+    Event(name="group of 200 short jobs", act=events.group_of_200, in_suite="t", runs=200, releases=2),
+    Event(name="broker connection drop", act=events.broker_connection_drop, in_suite="t", runs=2, releases=2),
     Event(
         name="max-tasks-per-child",
         act=events.max_tasks_per_child,
-        third="p",
+        in_suite="p",
         runs=3,
         releases=3,
         set_up=SetUp(options=("--max-tasks-per-child", "1")),
@@ -135,17 +135,17 @@ EVENTS = (
     Event(
         name="autoscale up and down",
         act=events.autoscale,
-        third="e",
+        in_suite="e",
         runs=3,
         set_up=SetUp(options=("--autoscale", "3,1"), environ={"AUTOSCALE_KEEPALIVE": "1"}),
         excluded=dict.fromkeys(("threads", "solo"), "the pool cannot grow"),
     ),
-    Event(name="warm shutdown", act=events.warm_shutdown, third="psg", ends=_ALL),
-    Event(name="cold shutdown", act=events.cold_shutdown, third="t", ends=_ALL),
+    Event(name="warm shutdown", act=events.warm_shutdown, in_suite="p", ends=_ALL),
+    Event(name="cold shutdown", act=events.cold_shutdown, in_suite="t", ends=_ALL),
     Event(
         name="soft shutdown",
         act=events.soft_shutdown,
-        third="e",
+        in_suite="e",
         ends=_ALL,
         # In prefork the main process is deaf for so long, and hears of the body's end after that.
         set_up=SetUp(conf={"worker_soft_shutdown_timeout": LONG_S + 1.0}),
