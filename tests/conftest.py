@@ -26,6 +26,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 _BEFORE = pytest.StashKey[set[Path]]()
 _EXTERNAL = pytest.StashKey[int]()
 _GRACE_S = 2.0
+_LONGEST = {
+    "test_celery_admission.py",
+    "test_lab_command.py",
+    "test_manager_against_faults.py",
+    "test_matrix.py",
+    "test_scenarios.py",
+}
+"""They wait for most of a minute: begun last, each would be waited for alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in _LONGEST)  # as they stand otherwise
     if config.getoption("--external"):
         return
     external = [item for item in items if item.get_closest_marker("external")]
