@@ -19,14 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from nursery import CORE, started
-
-CLI = (
-    *CORE,
-    "rich.table",
-    *(f"protectwork.cli.{name}" for name in ("run", "keeper", "status", "fake_agent")),
-)
-"""What `protectwork` imports for the commands that the tests run most."""
+from nursery import CLI, started
 
 _BOUND_S = 180.0
 

@@ -114,12 +114,15 @@ def _children() -> Iterator[str]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    if session.config.getoption("numprocesses", None):
+        nursery.share()
     session.config.stash[_BEFORE] = _state_directories()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove what processes have left for their task's next one: those that tests have killed, or let down by ECS."""
     if not hasattr(session.config, "workerinput"):
+        nursery.close_all()
         for directory in _state_directories() - session.config.stash[_BEFORE]:
             if not any(map(_is_locked, directory.glob("alive/*"))):
                 shutil.rmtree(directory, ignore_errors=True)

@@ -17,7 +17,9 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,36 +29,78 @@ _MOST_DESCRIPTORS = 16
 _OUT_OF_THE_WAY = 500
 """Nobody asks for a descriptor of so high a number."""
 
-Children = dict[int, tuple[int, socket.socket]]
-"""By the descriptor that tells of its end: a process, and who is to hear of it."""
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """A fork: its process, whose orders it carries out, and who is to hear of its end."""
+
+    pid: int
+    orders: socket.socket
+    who: socket.socket
 
 
-def serve(orders: socket.socket) -> dict[str, Any] | None:
-    """Fork, and tell how the forks end, as long as there are orders; in a fork, what it has to do."""
-    children: Children = {}
-    poll = select.poll()
-    poll.register(orders, select.POLLIN)
-    while True:
-        for descriptor, _ in poll.poll():
-            if descriptor in children:
-                poll.unregister(descriptor)
-                _reap(descriptor, *children.pop(descriptor))
-                continue
-            text, files = _received(orders)
-            if not text:
-                _end(children)
-                return None
-            order, who = json.loads(text), socket.socket(fileno=files.pop(0))
-            if not (pid := os.fork()):
-                _leave_alone(children, orders, who)
-                _become(order, files)
-                return dict(order)
-            for file in files:
-                os.close(file)
-            _tell(who, pid)
-            watched = os.pidfd_open(pid)
-            children[watched] = pid, who
-            poll.register(watched, select.POLLIN)
+class Server:
+    """Forks for all who come to its door, until its lifeline ends."""
+
+    def __init__(self, lifeline: socket.socket, door: socket.socket) -> None:
+        self._lifeline, self._door = lifeline, door
+        self._guests: dict[int, socket.socket] = {}  # those who give orders, by their descriptors
+        self._children: dict[int, Child] = {}  # by the descriptor that tells of its end
+        self._poll = select.poll()
+        for each in (lifeline, door):
+            self._poll.register(each, select.POLLIN)
+
+    def serve(self) -> dict[str, Any] | None:
+        """Fork, and tell how the forks end; in a fork, what it has to do."""
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if descriptor == self._lifeline.fileno():
+                    self._end(self._children.values())
+                    return None
+                if descriptor == self._door.fileno():
+                    guest, _ = self._door.accept()
+                    self._guests[guest.fileno()] = guest
+                    self._poll.register(guest, select.POLLIN)
+                elif descriptor in self._children:
+                    self._poll.unregister(descriptor)
+                    _reap(descriptor, self._children.pop(descriptor))
+                elif order := self._obey(self._guests[descriptor]):
+                    return order
+
+    def _obey(self, guest: socket.socket) -> dict[str, Any] | None:
+        text, files = _received(guest)
+        if not text:
+            self._poll.unregister(guest)
+            del self._guests[guest.fileno()]
+            self._end([child for child in self._children.values() if child.orders is guest])
+            guest.close()
+            return None
+        order, who = json.loads(text), socket.socket(fileno=files.pop(0))
+        if not (pid := os.fork()):
+            self._leave_alone(who)
+            _become(order, files)
+            return dict(order)
+        for file in files:
+            os.close(file)
+        _tell(who, pid)
+        watched = os.pidfd_open(pid)
+        self._children[watched] = Child(pid=pid, orders=guest, who=who)
+        self._poll.register(watched, select.POLLIN)
+        return None
+
+    def _end(self, children: Iterable[Child]) -> None:
+        """Kill them; that they have ended is told as of any other, if somebody still listens."""
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+
+    def _leave_alone(self, who: socket.socket) -> None:
+        """Close what is the parent's."""
+        for watched, child in self._children.items():
+            os.close(watched)
+            child.who.close()
+        for one in (self._lifeline, self._door, *self._guests.values(), who):
+            one.close()
 
 
 def _received(orders: socket.socket) -> tuple[bytes, list[int]]:
@@ -72,26 +116,10 @@ def _tell(who: socket.socket, number: int) -> None:
         who.send(str(number).encode())
 
 
-def _reap(watched: int, pid: int, who: socket.socket) -> None:
+def _reap(watched: int, child: Child) -> None:
     os.close(watched)
-    _tell(who, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    who.close()
-
-
-def _end(children: Children) -> None:
-    for pid, _ in children.values():
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def _leave_alone(children: Children, *sockets: socket.socket) -> None:
-    """Close what is the parent's."""
-    for watched, (_, who) in children.items():
-        os.close(watched)
-        who.close()
-    for one in sockets:
-        one.close()
+    _tell(child.who, os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
+    child.who.close()
 
 
 def _become(order: dict[str, Any], files: list[int]) -> None:
@@ -127,8 +155,8 @@ def _carry_out(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for module in sys.argv[2:]:
+    for module in sys.argv[3:]:
         importlib.import_module(module)
     gc.freeze()  # else each fork would go through all of it once more when it ends
-    if given := serve(socket.socket(fileno=int(sys.argv[1]))):
+    if given := Server(*(socket.socket(fileno=int(file)) for file in sys.argv[1:3])).serve():
         _carry_out(given["command"])

@@ -12,8 +12,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +22,7 @@ from typing import Any, Self
 
 from integrations.sqs.program import Plan
 from integrations.sqs.wire import BOUND_S
+from nursery import SQS, started
 
 _LOG_AT_MOST = 6000
 _TESTS = Path(__file__).parents[2]
@@ -85,13 +84,16 @@ class Nursery:
         self._lock = threading.Lock()  # guards the two below
         self._unborn: dict[int, Worker] = {}
         self._workers: dict[int, Worker] = {}
-        self._process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", "integrations.sqs.nursery_program"],
-            env=inherited | {"PYTHONPATH": str(_TESTS)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        (reads, writes), (told, tells) = os.pipe(), os.pipe()
+        with os.fdopen(reads, "rb") as orders, os.fdopen(tells, "wb") as says:
+            self._process = started(
+                ["-m", "integrations.sqs.nursery_program"],
+                loaded=SQS,
+                environ=inherited | {"PYTHONPATH": str(_TESTS)},
+                stdin=orders.fileno(),
+                stdout=says.fileno(),
+            )
+        self._orders, self._told = os.fdopen(writes, "wb"), os.fdopen(told, "rb")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -99,10 +101,9 @@ class Nursery:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        assert self._process.stdin
         for worker in list(self._workers.values()):
             worker.kill()
-        self._process.stdin.close()
+        self._orders.close()
         self._process.wait(BOUND_S)
         self._reader.join(BOUND_S)
 
@@ -125,18 +126,16 @@ class Nursery:
             "log": str(directory / f"log-{token}"),
             "environ": dict(environ),
         }
-        assert self._process.stdin
         with self._lock:
             self._unborn[token] = worker
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()
+            self._orders.write(json.dumps(order).encode() + b"\n")
+            self._orders.flush()
         assert worker.born.wait(BOUND_S), "no worker was started"
         return worker
 
     def _read(self) -> None:
-        assert self._process.stdout
-        with self._process.stdout as told:
-            for line in told:
+        with self._told:
+            for line in self._told:
                 self._note(json.loads(line))
 
     def _note(self, told: dict[str, Any]) -> None:

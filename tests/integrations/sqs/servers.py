@@ -12,11 +12,15 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from nursery import MOTO, is_shared, started
 
 _BOUND_S = 60.0
 _TESTS = Path(__file__).parents[2]
@@ -39,25 +43,26 @@ class Server:
     Args:
         command: What starts it, and prints its port as its first line.
         directory: Where its log is kept.
+        loaded: What it may find imported, if it is an interpreter, of which these are the arguments.
 
     Attributes:
         port: The port on 127.0.0.1.
     """
 
-    def __init__(self, command: list[str], directory: Path) -> None:
+    def __init__(self, command: Sequence[str], directory: Path, *, loaded: Sequence[str] = ()) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._command, self._log = command, directory / "sqs.log"
+        self._command, self._loaded, self._log = command, loaded, directory / "sqs.log"
         self.port = 0
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                env=_environ(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
+        reads, writes = os.pipe()
+        self._said = os.fdopen(reads)
+        with self._log.open("wb") as log, os.fdopen(writes, "wb") as said, Path(os.devnull).open("rb") as nothing:
+            files = {"stdin": nothing.fileno(), "stdout": said.fileno(), "stderr": log.fileno()}
+            self._process = (
+                started(self._command, loaded=self._loaded, environ=_environ(), **files)
+                if self._loaded
+                else subprocess.Popen(self._command, env=_environ(), start_new_session=True, **files)
             )
         try:
             self.port = self._told_port()
@@ -71,10 +76,10 @@ class Server:
 
     def close(self) -> None:
         """End it at once; nothing is kept."""
-        self._process.kill()
+        if self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGKILL)
         self._process.wait(_BOUND_S)
-        if self._process.stdout:
-            self._process.stdout.close()
+        self._said.close()
 
     @property
     def url(self) -> str:
@@ -82,16 +87,18 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def _told_port(self) -> int:
-        assert self._process.stdout
-        ready, _, _ = select.select([self._process.stdout], [], [], _BOUND_S)
-        line = self._process.stdout.readline() if ready else b""
+        ready, _, _ = select.select([self._said], [], [], _BOUND_S)
+        line = self._said.readline() if ready else ""
         assert line.strip().isdigit(), f"it did not start:\n{self._log.read_text()}"
         return int(line)
 
 
 def moto(directory: Path) -> Server:
     """The one from PyPI."""
-    return Server([sys.executable, "-m", "integrations.sqs.moto_program"], directory)
+    arguments = ["-m", "integrations.sqs.moto_program"]
+    if is_shared():
+        return Server(arguments, directory, loaded=MOTO)
+    return Server([sys.executable, *arguments], directory)
 
 
 def fauxqs(directory: Path) -> Server:
