@@ -26,20 +26,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 _BEFORE = pytest.StashKey[set[Path]]()
 _EXTERNAL = pytest.StashKey[int]()
 _GRACE_S = 2.0
-_LONGEST = {
-    "test_celery_admission.py",
-    "test_lab_command.py",
-    "test_manager_against_faults.py",
-    "test_matrix.py",
-    "test_scenarios.py",
-}
-"""They wait for most of a minute: begun last, each would be waited for alone."""
+_LONGEST = {"test_celery_admission.py", "test_manager_against_faults.py"}
+"""They wait for most of a minute: begun last, each would be waited for alone, and begun with others, for nothing."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("protectwork's own suite")
     group.addoption("--external", action="store_true", help="run the external tests too; they need more than PyPI")
-    group.addoption("--examples", type=int, default=150, metavar="N", help="examples per property (default: 150)")
+    group.addoption("--examples", type=int, default=100, metavar="N", help="examples per property (default: 100)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
