@@ -26,8 +26,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 _BEFORE = pytest.StashKey[set[Path]]()
 _EXTERNAL = pytest.StashKey[int]()
 _GRACE_S = 2.0
-_LONGEST = {"test_celery_admission.py", "test_manager_against_faults.py"}
-"""They wait for most of a minute: begun last, each would be waited for alone, and begun with others, for nothing."""
+_LONGEST = {
+    "test_celery_admission.py",
+    "test_lab_command.py",
+    "test_manager_against_faults.py",
+    "test_matrix.py",
+    "test_scenarios.py",
+}
+"""They wait for most of a minute: begun last, each would be waited for alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
