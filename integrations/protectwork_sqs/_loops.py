@@ -135,13 +135,13 @@ class _AsyncIteration(Generic[_Given]):
 
     async def __anext__(self) -> _Given:
         self._run.begin()
+        given = None
         try:
             given = await self._following()
-        except BaseException:
-            await self._run.end()
-            raise
+        finally:  # it is at its end, or it was interrupted
+            if given is None:
+                await self._run.end()
         if given is None:
-            await self._run.end()
             raise StopAsyncIteration
         return given
 
