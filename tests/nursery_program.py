@@ -77,12 +77,13 @@ class Server:
             return None
         order, who = json.loads(text), socket.socket(fileno=files.pop(0))
         if not (pid := os.fork()):
+            os.setsid()
+            _tell(who, os.getpid())  # now there is a session that can be killed
             self._leave_alone(who)
             _become(order, files)
             return dict(order)
         for file in files:
             os.close(file)
-        _tell(who, pid)
         watched = os.pidfd_open(pid)
         self._children[watched] = Child(pid=pid, orders=guest, who=who)
         self._poll.register(watched, select.POLLIN)
@@ -91,6 +92,7 @@ class Server:
     def _end(self, children: Iterable[Child]) -> None:
         """Kill them; that they have ended is told as of any other, if somebody still listens."""
         for child in children:
+            os.kill(child.pid, signal.SIGKILL)  # it may have no session yet
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
 
@@ -123,8 +125,7 @@ def _reap(watched: int, child: Child) -> None:
 
 
 def _become(order: dict[str, Any], files: list[int]) -> None:
-    """Have the session, the descriptors, the directory and the environment that were asked for."""
-    os.setsid()
+    """Have the descriptors, the directory and the environment that were asked for."""
     moved = [fcntl.fcntl(file, fcntl.F_DUPFD, _OUT_OF_THE_WAY) for file in files]
     for file in files:
         os.close(file)

@@ -35,6 +35,7 @@ LATE_S = 8.0  # after so long the late disable lands
 _LOOK_EVERY_S = 0.005
 _START_EVERY_S = 0.1  # all at once, they would keep each other from running, and what is slow then is the machine
 _AT_ONCE = 16
+_RESTS_S = 10.0
 _ACTIONS = {"_open": "open", "arrive": "acquire", "_post": "publish", "look": "look"}
 
 
@@ -287,7 +288,7 @@ class Victim:
 
         Guide(manager, backend, come_to)
         manager.start()
-        _until(manager, lambda: not manager._keeper.lease.record.unknown)  # a status would make calls of its own
+        _until(manager, lambda: _rests(manager))  # else it may be the keeper that joins for the hold, in its turn
         hold = manager.protect("victim")
         watched = Watched(hold, now=manager._keeper.now)
         with hold:
@@ -316,6 +317,12 @@ def _others_go_on(victim: Victim) -> None:
     _until(manager, lambda: manager.status().state is State.IDLE)
     facts.idle = steady_now()
     manager.close()
+
+
+def _rests(manager: ProtectionManager) -> bool:
+    """Whether it knows what is in force, and sleeps; a status would make calls of its own."""
+    keeper = manager._keeper
+    return not keeper.lease.record.unknown and keeper.wakes_at > keeper.now() + _RESTS_S
 
 
 def _until(manager: ProtectionManager, fact: Callable[[], bool]) -> None:
