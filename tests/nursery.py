@@ -36,7 +36,7 @@ CLI = (
 CELERY = (*CORE, "celery.bin.celery", "celery.worker.consumer", "protectwork_celery._step")
 """What a Celery worker does, of whatever pool; but those of gevent and eventlet want to be first."""
 
-SQS = (*CORE, "boto3.session", "aiobotocore.session", "protectwork_sqs._consumer", "protectwork_sqs._async_consumer")
+SQS = (*CORE, "protectwork_sqs._consumer", "protectwork_sqs._async_consumer", "integrations.sqs.loaded")
 """What one does that consumes a queue of SQS."""
 
 MOTO = ("moto.moto_server.werkzeug_app", "moto.sqs.models", "werkzeug.serving")

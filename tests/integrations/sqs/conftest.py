@@ -1,4 +1,4 @@
-"""What the tests of the SQS adapter run against: one server, scenes on it, and a nursery of workers."""
+"""What the tests of the SQS adapter run against: one server, and scenes on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from integrations.sqs import servers
-from integrations.sqs.nursery import Nursery
 from integrations.sqs.scene import Scene
 from integrations.sqs.servers import Server
 from integrations.sqs.stage import Stage
@@ -17,12 +16,6 @@ from integrations.sqs.stage import Stage
 def sqs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with getattr(servers, request.param)(tmp_path_factory.mktemp("sqs")) as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as nursery:
-        yield nursery
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 with Scene(sqs, tmp_path) as scene:
     scene.send(Order(run_s=0.3))
-    worker = scene.worker(nursery, scene.plan("consumer", visibility_timeout=2))
+    worker = scene.worker(scene.plan("consumer", visibility_timeout=2))
     scene.settled(1)
 """
 
@@ -20,10 +20,10 @@ from typing import Any, Self
 from integrations.celery_worker.journal import Journal, Run
 from integrations.sqs.accountant import Accounts
 from integrations.sqs.consuming import Consuming
-from integrations.sqs.nursery import Nursery, Worker
 from integrations.sqs.program import Order, Plan, Shape, client
 from integrations.sqs.servers import Server
 from integrations.sqs.wire import BOUND_S, Wire
+from integrations.sqs.workers import Worker
 from processes.fast_clock import FastClock
 
 from protectwork import AdapterEvent, Event, ProtectionManager, Settings
@@ -111,11 +111,12 @@ class Scene:
             options=given,
         )
 
-    def worker(self, nursery: Nursery, plan: Plan, *, hears: bool = True) -> Worker:
+    def worker(self, plan: Plan, *, hears: bool = True) -> Worker:
         """Start a worker of the task."""
         environ = {**self.agent.environ(), "PROTECTWORK_STATE_DIR": str(self._state)}
         environ["PROTECTWORK_LINGER"] = str(LINGER_S)
-        worker = nursery.start(plan, directory=self._directory, environ=environ, hears=hears)
+        log = self._directory / f"log-{next(_numbers)}"
+        worker = Worker(plan, log=log, cwd=self._directory, environ=environ, hears=hears)
         self._stack.callback(worker.kill)
         return worker
 

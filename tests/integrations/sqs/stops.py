@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from integrations.celery_worker.matrix import WHOLE
-from integrations.sqs.nursery import Nursery, Worker
 from integrations.sqs.program import SHAPES, Order, Shape
 from integrations.sqs.scene import Scene
+from integrations.sqs.workers import Worker
 
 from protectwork.testing.faults import Hang
 
@@ -28,44 +28,44 @@ class Stop:
     def __repr__(self) -> str:
         return f"{self.shape} {self.point}"
 
-    def play(self, scene: Scene, nursery: Nursery) -> list[str]:
+    def play(self, scene: Scene) -> list[str]:
         """Have it happen; what was wrong."""
-        return POINTS[self.point](scene, nursery, self.shape)
+        return POINTS[self.point](scene, self.shape)
 
 
-def during_the_long_poll(scene: Scene, nursery: Nursery, shape: Shape) -> list[str]:
+def during_the_long_poll(scene: Scene, shape: Shape) -> list[str]:
     """It waits for messages, and one comes just then."""
-    worker = _worker(scene, nursery, shape, wait_time=20)
+    worker = _worker(scene, shape, wait_time=20)
     scene.wire.until(lambda: bool(scene.wire.exchanges("ReceiveMessage")), what=lambda: "it receives")
     _terminate(scene, worker)
     scene.send(Order())
     return [*_over(scene, worker), *_nothing_was_handled(scene, received=1)]
 
 
-def while_the_answer_is_on_its_way(scene: Scene, nursery: Nursery, shape: Shape) -> list[str]:
+def while_the_answer_is_on_its_way(scene: Scene, shape: Shape) -> list[str]:
     """Messages were delivered, and it does not know of them yet."""
     scene.send(*(Order(number=number) for number in range(3)))
     with scene.wire.hold("ReceiveMessage", answers=True) as held:
-        worker = _worker(scene, nursery, shape)
+        worker = _worker(scene, shape)
         held.reached()
         _terminate(scene, worker)
     return [*_over(scene, worker), *_nothing_was_handled(scene)]
 
 
-def before_the_start(scene: Scene, nursery: Nursery, shape: Shape) -> list[str]:
+def before_the_start(scene: Scene, shape: Shape) -> list[str]:
     """It has messages, and ECS has not said yet whether it protects them."""
     scene.agent.fail(Hang(), times=None, only="enable")
     scene.send(*(Order(number=number) for number in range(3)))
-    worker = _worker(scene, nursery, shape)
+    worker = _worker(scene, shape)
     assert scene.agent.wait_until(lambda: bool(scene.agent.enables))
     _terminate(scene, worker)
     return [*_over(scene, worker), *_nothing_was_handled(scene)]
 
 
-def in_handlers(scene: Scene, nursery: Nursery, shape: Shape) -> list[str]:
+def in_handlers(scene: Scene, shape: Shape) -> list[str]:
     """Handlers run, and more messages are in hand."""
     scene.send(*(Order(run_s=0.5, number=number) for number in range(6)))
-    worker = _worker(scene, nursery, shape)
+    worker = _worker(scene, shape)
     scene.begun()
     _terminate(scene, worker)
     faults = _over(scene, worker)
@@ -78,11 +78,11 @@ def in_handlers(scene: Scene, nursery: Nursery, shape: Shape) -> list[str]:
     ]
 
 
-def during_the_delete(scene: Scene, nursery: Nursery, shape: Shape) -> list[str]:
+def during_the_delete(scene: Scene, shape: Shape) -> list[str]:
     """A handler has ended, and its message is being deleted."""
     ids = scene.send(Order())
     with scene.wire.hold("DeleteMessageBatch", answers=False) as held:
-        worker = _worker(scene, nursery, shape)
+        worker = _worker(scene, shape)
         held.reached()
         _terminate(scene, worker)
     faults = _over(scene, worker)
@@ -95,10 +95,10 @@ def during_the_delete(scene: Scene, nursery: Nursery, shape: Shape) -> list[str]
     ]
 
 
-def after_a_handler_that_outlasts_the_visibility(scene: Scene, nursery: Nursery, shape: Shape) -> list[str]:
+def after_a_handler_that_outlasts_the_visibility(scene: Scene, shape: Shape) -> list[str]:
     """A handler took three times as long as a message is hidden, and another message waited in hand meanwhile."""
     ids = scene.send(Order(run_s=3.1 * SHORT_S), Order(number=1))
-    worker = _worker(scene, nursery, shape, visibility_timeout=SHORT_S)
+    worker = _worker(scene, shape, visibility_timeout=SHORT_S)
     scene.begun()
     found = [message for _ in range(3 * SHORT_S) for message in scene.receive(wait_s=1)]  # there is always a rival
     scene.settled(2)
@@ -111,7 +111,7 @@ def after_a_handler_that_outlasts_the_visibility(scene: Scene, nursery: Nursery,
     ]
 
 
-POINTS: dict[str, Callable[[Scene, Nursery, Shape], list[str]]] = {
+POINTS: dict[str, Callable[[Scene, Shape], list[str]]] = {
     play.__name__.replace("_", " "): play
     for play in (
         during_the_long_poll,
@@ -133,10 +133,10 @@ STOPS = tuple(
 )
 
 
-def _worker(scene: Scene, nursery: Nursery, shape: Shape, **options: int) -> Worker:
+def _worker(scene: Scene, shape: Shape, **options: int) -> Worker:
     size = {} if "consumer" in shape else {"batch_size": 4}
     given = {"wait_time": 1, "visibility_timeout": VISIBILITY_S, **size, **options}
-    return scene.worker(nursery, scene.plan(shape, concurrency=2, **given))
+    return scene.worker(scene.plan(shape, concurrency=2, **given))
 
 
 def _terminate(scene: Scene, worker: Worker) -> None:

@@ -6,10 +6,10 @@ import signal
 from random import Random
 
 from integrations.sqs.accountant import Accounts
-from integrations.sqs.nursery import Nursery, Worker
 from integrations.sqs.program import Order, Shape
 from integrations.sqs.scene import Scene
 from integrations.sqs.wire import BOUND_S
+from integrations.sqs.workers import Worker
 from processes.soak import TIMES
 
 MESSAGES = 200 * TIMES
@@ -27,7 +27,6 @@ class Storm:
 
     Args:
         scene: The queue and the task.
-        nursery: Where the workers come from.
         shape: How they consume.
         seed: What it is like.
 
@@ -36,8 +35,8 @@ class Storm:
         codes: What the workers ended with.
     """
 
-    def __init__(self, scene: Scene, nursery: Nursery, shape: Shape, *, seed: int) -> None:
-        self._scene, self._nursery, self._shape, self._random = scene, nursery, shape, Random(seed)
+    def __init__(self, scene: Scene, shape: Shape, *, seed: int) -> None:
+        self._scene, self._shape, self._random = scene, shape, Random(seed)
         self.ids: list[str] = []
         self.codes: list[int] = []
 
@@ -70,7 +69,7 @@ class Storm:
             visibility_timeout=VISIBILITY_S,
             on_failure=self._random.choice(("leave", "return")),
         )
-        return self._scene.worker(self._nursery, plan)
+        return self._scene.worker(plan)
 
     def _send_up_to(self, number: int) -> None:
         missing = min(number, MESSAGES) - len(self.ids)

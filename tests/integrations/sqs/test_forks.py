@@ -6,7 +6,6 @@ import os
 import signal
 
 from integrations.celery_worker.journal import Run
-from integrations.sqs.nursery import Nursery
 from integrations.sqs.program import CHILD, Order, Shape
 from integrations.sqs.scene import Scene
 from integrations.sqs.stage import Stage
@@ -21,12 +20,12 @@ def child_of(scene: Scene) -> Run:
     return child
 
 
-def test_a_child_that_goes_on_as_if_it_were_its_parent_settles_nothing(stage: Stage, nursery: Nursery) -> None:
+def test_a_child_that_goes_on_as_if_it_were_its_parent_settles_nothing(stage: Stage) -> None:
     def play(scene: Scene, shape: Shape, fork: str, code: int) -> None:
         ids = scene.send(Order(fork=fork, run_s=0.3), Order(), Order())
         size = {} if shape == "consumer" else {"batch_size": 3}
         plan = scene.plan(shape, concurrency=1, visibility_timeout=VISIBILITY_S, **size)
-        worker = scene.worker(nursery, plan, hears=False)
+        worker = scene.worker(plan, hears=False)
         child = child_of(scene)
         assert child.pid != worker.pid
         scene.settled(3, workers=[worker])
@@ -45,11 +44,11 @@ def test_a_child_that_goes_on_as_if_it_were_its_parent_settles_nothing(stage: St
     stage.each(play, cases)
 
 
-def test_a_child_that_lives_on_dies_by_sigterm_and_its_parent_goes_on(stage: Stage, nursery: Nursery) -> None:
+def test_a_child_that_lives_on_dies_by_sigterm_and_its_parent_goes_on(stage: Stage) -> None:
     def play(scene: Scene, shape: Shape) -> None:
         ids = scene.send(Order(fork="waits"), Order())
         plan = scene.plan(shape, concurrency=2, visibility_timeout=VISIBILITY_S)
-        worker = scene.worker(nursery, plan, hears=False)
+        worker = scene.worker(plan, hears=False)
         os.kill(child_of(scene).pid, signal.SIGTERM)
         scene.settled(2, workers=[worker])
         worker.signal(signal.SIGTERM)

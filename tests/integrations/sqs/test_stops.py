@@ -6,7 +6,6 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from integrations.sqs.nursery import Nursery
 from integrations.sqs.scene import Scene
 from integrations.sqs.servers import Server
 from integrations.sqs.stops import STOPS, Stop
@@ -17,9 +16,7 @@ Verdicts = dict[Stop, list[str]]
 
 
 @pytest.fixture(scope="module")
-def verdicts(
-    request: pytest.FixtureRequest, sqs: Server, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
-) -> Verdicts:
+def verdicts(request: pytest.FixtureRequest, sqs: Server, tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
     """What was wrong with each that a test is to run: they are played several at once."""
     wanted = {item.callspec.params["stop"] for item in request.session.items if "stop" in _parameters(item)}
     directory = tmp_path_factory.mktemp("stops")
@@ -27,7 +24,7 @@ def verdicts(
     def play(stop: Stop) -> list[str]:
         try:
             with Scene(sqs, directory / str(stop)) as scene:
-                return stop.play(scene, nursery)
+                return stop.play(scene)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this one's, and the others are played
             return ["".join(traceback.format_exception(error, limit=-3))]
 

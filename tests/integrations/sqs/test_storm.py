@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from integrations.sqs.nursery import Nursery
 from integrations.sqs.program import Shape
 from integrations.sqs.scene import Scene
 from integrations.sqs.storm import MESSAGES, STOPS, VISIBILITY_S, Storm
@@ -11,9 +10,9 @@ from integrations.sqs.storm import MESSAGES, STOPS, VISIBILITY_S, Storm
 
 @pytest.mark.parametrize(("shape", "seed"), [("consumer", 5), ("async consumer", 6)])
 def test_every_message_is_settled_and_none_stranded_or_handled_twice_at_once(
-    scene: Scene, nursery: Nursery, shape: Shape, seed: int
+    scene: Scene, shape: Shape, seed: int
 ) -> None:
-    storm = Storm(scene, nursery, shape, seed=seed)
+    storm = Storm(scene, shape, seed=seed)
     storm.rage()
     accounts = scene.accounts()
     print(storm.figures(accounts))
