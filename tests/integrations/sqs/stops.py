@@ -102,7 +102,9 @@ def after_a_handler_that_outlasts_the_visibility(scene: Scene, shape: Shape) -> 
     scene.begun()
     found = [message for _ in range(3 * SHORT_S) for message in scene.receive(wait_s=1)]  # there is always a rival
     scene.settled(2)
-    _terminate(scene, worker)
+    with scene.wire.hold("ReceiveMessage", answers=False) as held:
+        held.reached()  # so it is not about to ask when it hears the signal
+        _terminate(scene, worker)
     return [
         *_over(scene, worker),
         *scene.accounts().faults(ids, visibility_s=SHORT_S),
