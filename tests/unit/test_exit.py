@@ -121,13 +121,23 @@ asyncio.run(main())
     ),
     "a question under way": Exit(
         program="with protect(): pass\nleaving()",
-        arrange=lambda agent: agent.fail(Delay(0.8), only="get"),
+        arrange=lambda agent: agent.fail(Delay(1.2), only="get"),
         acquire_timeout="0.1",
     ),
     "an enable under way": Exit(
-        program="with protect(): pass\nleaving()",
+        program="""
+from protectwork.backends.agent import AgentBackend
+sent, enable = threading.Event(), AgentBackend.enable
+def telling(self, minutes):
+    sent.set()
+    return enable(self, minutes)
+AgentBackend.enable = telling
+with protect():
+    sent.wait()
+leaving()
+""",
         arrange=lambda agent: agent.fail(Delay(0.8), only="enable"),
-        acquire_timeout="1.3",
+        acquire_timeout="0.1",
     ),
     "an observer that hangs": Exit(
         program="""
