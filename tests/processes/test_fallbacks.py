@@ -54,7 +54,7 @@ def manage(clock, uri, directory):
     global manager, heard, holds, now
     from protectwork.backends.agent import AgentBackend
     heard, holds = [], []
-    settings = Settings(state_dir=directory, linger={LINGER_S}, acquire_timeout=5, lease=60)
+    settings = Settings(state_dir=directory, linger={LINGER_S}, acquire_timeout=5 * clock.speed, lease=60)
     manager = ProtectionManager(AgentBackend(uri, clock=clock), settings=settings, clock=clock)
     manager.subscribe(Notes())
     now = clock.now

@@ -195,7 +195,8 @@ def test_a_keeper_ends_in_time_while_the_agent_hangs(environ, fake_agent):
 def frozen(environ: dict[str, str], clock: FastClock, *, for_s: float) -> Iterator[Command]:
     """A worker whose interpreter has just been held."""
     program = ("-c", FROZEN, repr(clock), f"{for_s * 1e6:.0f}")
-    with Command(*program, environ={**environ, "PROTECTWORK_LEASE": "2m"}) as process:
+    settings = {"PROTECTWORK_LEASE": "2m", "PROTECTWORK_ACQUIRE_TIMEOUT": "5m"}
+    with Command(*program, environ=environ | settings) as process:
         assert process.stdout.readline().split() == [str(process.pid), "True"]
         yield process
 
