@@ -16,6 +16,7 @@ from protectwork.testing import FakeClock, RecordingBackend
 from .sqs_client import BOUND_S, FIFO_URL, URL, AsyncMemoryClient, MemoryClient, held, options, until
 
 REASON = "the test closes it"
+SLOTS = 3  # as many as there are messages: with all of them in hand it asks for no more, and gets none twice
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def in_a_loop(url: str, handle: Callable[[Message], None], client: MemoryClient,
 
 
 def on_threads(url: str, handle: Callable[[Message], None], client: MemoryClient, **more: Any) -> Any:
-    consumer = SQSConsumer(url, handle, client=client, **more)
+    consumer = SQSConsumer(url, handle, concurrency=SLOTS, client=client, **more)
     return consumer, consumer.run
 
 
@@ -43,7 +44,7 @@ def in_asyncio(url: str, handle: Callable[[Message], None], client: MemoryClient
     async def handle_async(message: Message) -> None:
         handle(message)
 
-    consumer = AsyncSQSConsumer(url, handle_async, client=client, **more)
+    consumer = AsyncSQSConsumer(url, handle_async, concurrency=SLOTS, client=client, **more)
     return consumer, lambda: asyncio.run(consumer.run())
 
 
