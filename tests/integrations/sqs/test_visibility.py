@@ -8,6 +8,7 @@ from integrations.sqs.stage import Stage, shapes
 from integrations.sqs.wire import Fault
 
 VISIBILITY_S = 2
+LONG_S = 4  # half of it is enough for a second try, on a busy machine too
 EXTEND, DELETE = "ChangeMessageVisibilityBatch", "DeleteMessageBatch"
 GONE = Fault(code="ReceiptHandleIsInvalid", entries=True)
 NOT_IN_FLIGHT = Fault(code="AWS.SimpleQueueService.MessageNotInflight", entries=True)
@@ -38,11 +39,11 @@ def test_a_handler_hears_that_its_message_is_lost_and_it_is_not_deleted(stage: S
 
 def test_an_extension_that_fails_once_is_tried_again_in_time(stage: Stage) -> None:
     def play(scene: Scene, shape: Shape, fault: Fault) -> None:
-        ids = scene.send(Order(run_s=3.0))
+        ids = scene.send(Order(run_s=1.25 * LONG_S))
         scene.wire.fail(EXTEND, fault, times=1)
-        with scene.consuming(shape, manager=scene.protected_manager(), visibility_timeout=VISIBILITY_S):
+        with scene.consuming(shape, manager=scene.protected_manager(), visibility_timeout=LONG_S):
             scene.settled(1)
-        assert scene.accounts().faults(ids, visibility_s=VISIBILITY_S) == []
+        assert scene.accounts().faults(ids, visibility_s=LONG_S) == []
         assert scene.told() == ["MessageReceived", "MessageSettled"]
 
     stage.each(play, zip(shapes("for", "async consumer"), (BROKEN, BAD_ENTRIES, NO_ANSWER) * 2, strict=False))
