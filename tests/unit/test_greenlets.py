@@ -130,3 +130,30 @@ def test_a_call_that_is_due_is_made_while_a_greenlet_lets_nobody_else_run(ran: R
 def test_the_exit_is_clean_and_leaves_no_protection(ran: Ran) -> None:
     assert (ran.done.code, ran.done.err) == (0, "")
     assert not ran.protected
+
+
+# The handler of the log gives way while it has its lock, and nothing else waits for anything in the hub.
+LOGS = """
+import logging, time
+from protectwork import protect
+
+class Slow(logging.Handler):
+    def emit(self, record):
+        said.append(record.name)
+        time.sleep(0.1)
+
+said = []
+logging.basicConfig(level=logging.DEBUG, handlers=[Slow()])
+with protect():
+    while "protectwork" not in said:
+        logging.info("beside it")
+    for _ in range(5):
+        logging.info("beside it")
+"""
+
+
+@pytest.mark.parametrize("patch", [name for name in PATCHED if "late" not in name])
+def test_who_logs_while_the_keeper_has_something_to_say_is_not_taken_for_one_that_waits_for_ever(patch: str) -> None:
+    with FakeAgent() as agent:
+        done = run(f"{PATCHED[patch]}\n{LOGS}", measured=False, PYTHONWARNINGS="ignore", **agent.environ())
+    assert (done.code, done.err) == (0, "")
