@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import multiprocessing
 import os
 import shutil
@@ -39,7 +40,7 @@ _LONGEST = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("protectwork's own suite")
     group.addoption("--external", action="store_true", help="run the external tests too; they need more than PyPI")
-    group.addoption("--examples", type=int, default=100, metavar="N", help="examples per property (default: 100)")
+    group.addoption("--examples", type=int, default=60, metavar="N", help="examples per property (default: 60)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,6 +69,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.workeroutput["external"] = len(external)
     config.hook.pytest_deselected(items=external)
     items[:] = [item for item in items if item not in external]
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # else thousands of tests that are never garbage are gone through again and again
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,6 @@
 """The promises I1 to I7 of the lease, held against a reference ECS through any weather, in virtual time.
 
-More examples than the suite's 100 of 50 steps, and the gate's 400: `pytest tests/properties --examples 20000`.
+More examples than the suite's 60 of 50 steps, and the gate's 400: `pytest tests/properties --examples 20000`.
 """
 
 from __future__ import annotations

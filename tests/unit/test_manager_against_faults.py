@@ -88,7 +88,7 @@ class Story:
 
 def watch(manager: ProtectionManager, ecs: FakeAgent | FakeEcsApi, story: Story, stop: threading.Event) -> None:
     """Look again and again whether the manager claims what ECS does not grant."""
-    while not stop.wait(0.03):
+    while not stop.wait(0.1):
         before, confirmed, after = ecs.now(), manager.status().confirmed, ecs.now()
         if confirmed and not any(ecs.was_protected(at, at) for at in (before, after)):
             story.lies.append(f"confirmed by {after}, and ECS says {ecs.changes}")
@@ -126,7 +126,7 @@ def tell(world: World, fault: Fault) -> Story:
                 if story.outcome not in HOPELESS:
                     healed = time.monotonic()
                     while not hold.confirmed and time.monotonic() - healed < RECOVERS_S:
-                        time.sleep(0.01)
+                        time.sleep(0.05)
                     story.recovered_s = time.monotonic() - healed
             story.lasted_s = time.monotonic() - began
             story.enables, story.gets = len(ecs.enables), asked(ecs) - gets

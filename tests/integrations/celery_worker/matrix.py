@@ -92,11 +92,11 @@ _NO_END = "the pool cannot end a body"
 EVENTS = (
     Event(name="success", act=events.success, in_suite="s"),
     Event(name="exception", act=events.exception, in_suite="g"),
-    Event(name="retry", act=events.retry, in_suite="e", runs=2, releases=2),
+    Event(name="retry", act=events.retry, in_suite="t", runs=2, releases=2),
     Event(name="Reject", act=events.reject, in_suite="p", runs=2, releases=2),
     Event(name="Ignore", act=events.ignore, in_suite="t"),
-    Event(name="SystemExit", act=events.system_exit, in_suite="g", ends=_SOLO),
-    Event(name="BaseException", act=events.base_exception, in_suite="e", ends=_SOLO),
+    Event(name="SystemExit", act=events.system_exit, in_suite="p", ends=_SOLO),
+    Event(name="BaseException", act=events.base_exception, in_suite="t", ends=_SOLO),
     Event(name="kill -9 of the child", act=events.kill_of_the_child, in_suite="p", excluded=_NO_CHILD),
     Event(name="os._exit", act=events.os_exit, in_suite="p", excluded=_NO_CHILD),
     Event(
@@ -117,10 +117,10 @@ EVENTS = (
         in_suite="e",
         excluded={"threads": _NO_END, "solo": "the worker reads no command while a body runs"},
     ),
-    Event(name="unpicklable result", act=events.unpicklable_result, in_suite="g"),
+    Event(name="unpicklable result", act=events.unpicklable_result, in_suite="p"),
     Event(name="ETA", act=events.eta, in_suite="s"),
     Event(name="rate limit", act=events.rate_limit, in_suite="t", runs=3, releases=3),
-    Event(name="chord", act=events.chord_of_three, in_suite="e", runs=5, releases=2),
+    Event(name="chord", act=events.chord_of_three, in_suite="s", runs=5, releases=2),
     Event(name="group of 200 short jobs", act=events.group_of_200, in_suite="t", runs=200, releases=2),
     Event(name="broker connection drop", act=events.broker_connection_drop, in_suite="t", runs=2, releases=2),
     Event(
@@ -135,7 +135,7 @@ EVENTS = (
     Event(
         name="autoscale up and down",
         act=events.autoscale,
-        in_suite="e",
+        in_suite="p",
         runs=3,
         set_up=SetUp(options=("--autoscale", "3,1"), environ={"AUTOSCALE_KEEPALIVE": "1"}),
         excluded=dict.fromkeys(("threads", "solo"), "the pool cannot grow"),

@@ -109,7 +109,7 @@ class Wire:
         self._http = _Http(("127.0.0.1", 0), _handler(self))
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
         return self
 
