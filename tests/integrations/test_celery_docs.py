@@ -109,4 +109,3 @@ def test_spawned_children_have_their_settings_from_the_environment_and_forked_on
         done = run(command, cwd=tmp_path, loaded=CELERY if method == "fork" else (), **environ)
         assert f"{lease_s} True" in done.lines, done.err
         assert [call.minutes for call in agent.enables] == [60]
-        assert not agent.protected
