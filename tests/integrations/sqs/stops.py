@@ -142,6 +142,8 @@ def _worker(scene: Scene, shape: Shape, **options: int) -> Worker:
 
 
 def _terminate(scene: Scene, worker: Worker) -> None:
+    # A signal that comes between Python's last look and its system call is heard when that ends, here in 20 s.
+    scene.until(worker.sleeps, what="it waits for something", workers=[worker])
     worker.signal(signal.SIGTERM)
     scene.until(lambda: worker.said(_HEARD), what="it has heard the signal", workers=[worker])
 

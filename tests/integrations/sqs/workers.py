@@ -63,6 +63,10 @@ class Worker:
         """Whether its log has a text."""
         return text in self.log()
 
+    def sleeps(self) -> bool:
+        """Whether its main thread waits in a system call."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, as ECS does."""
         os.kill(self.pid, number)
