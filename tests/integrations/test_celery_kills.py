@@ -27,6 +27,7 @@ CHILDREN = 4
 # release left when the storm is over.
 BACKLOG = 2 * CHILDREN
 JOBS_S = (0.1, 1.5)
+COMES_BACK_S = 6.0  # Celery hears of a killed child up to five seconds later; what comes back then finds work under way
 SOON_ENOUGH_S = 1.25 * LINGER_S + 3.0
 
 
@@ -49,6 +50,7 @@ class Storm:
                 self._feed(BACKLOG - int(broker.llen("celery")))
                 time.sleep(self._random.uniform(0.5, 1.5) * KILL_EVERY_S)
                 self._kill()
+        self._worker.send("work", COMES_BACK_S)
 
     def at_work(self) -> list[Run]:
         """The runs that were killed."""
