@@ -30,7 +30,7 @@ class _Pump:
     def forget_parent(self) -> None:
         """Begin with nothing left, no greenlet and no loop."""
         self._left: deque[Callable[[], None]] = deque()
-        self._pumping = False
+        self._looks = False  # a greenlet of eventlet, now and then: its hub hears nothing from other threads
         self._loop: Any = None  # gevent's, which can be told from any thread that something was left
 
     def takes(self, run: Callable[[], None]) -> bool:
@@ -44,25 +44,24 @@ class _Pump:
         return True
 
     def start(self) -> None:
-        """Begin to look, from a greenlet of the hub; once is enough, and elsewhere nothing happens."""
+        """Have a greenlet of the hub say what is left; once is enough, and elsewhere nothing happens."""
         hush("httpcore")  # it would log on the thread that makes the calls
-        if self._pumping:
-            return
         if patched_by_eventlet():
-            self._pumping = True
-            eventlet: Any = sys.modules["eventlet"]
-            eventlet.spawn(self._run, eventlet)
+            if not self._looks:
+                self._looks = True
+                eventlet: Any = sys.modules["eventlet"]
+                eventlet.spawn(self._look, eventlet)
         elif is_patched("gevent.monkey"):
             hub = sys.modules["gevent"].get_hub()
             if hub.main_hub:  # another one may be that of a thread which runs no greenlets
-                self._pumping, self._loop = True, hub.loop
+                self._loop = hub.loop
 
     def empty(self) -> None:
         """Call now, on this thread, what was left; for the exit of the interpreter."""
         while self._left:
             self._left.popleft()()
 
-    def _run(self, eventlet: Any) -> None:
+    def _look(self, eventlet: Any) -> None:
         while True:
             self._spawn_all(eventlet)
             eventlet.sleep(_EVERY_S)

@@ -64,8 +64,10 @@ class Worker:
         return text in self.log()
 
     def sleeps(self) -> bool:
-        """Whether its main thread waits in a system call."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        """Whether its main thread waits in a system call; no, if it has ended."""
+        with suppress(FileNotFoundError):
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        return False
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, as ECS does."""
