@@ -26,6 +26,8 @@ from .sqs_client import (
     until_async,
 )
 
+VISIBILITY_S = 2
+
 # -- loops on threads
 
 
@@ -173,13 +175,13 @@ def test_a_body_that_outlives_the_cancellation_of_all_tasks_keeps_its_message(ma
 
     async def main() -> None:
         async def consume() -> None:
-            settings = options(manager, visibility_timeout=1, on_failure="return")
+            settings = options(manager, visibility_timeout=VISIBILITY_S, on_failure="return")
             async for _ in protected_messages(client, URL, **settings):
                 begun.set()
                 try:
                     await asyncio.Event().wait()
                 finally:
-                    await asyncio.sleep(1.2)
+                    await asyncio.sleep(1.2 * VISIBILITY_S)
                     in_the_end.extend([held(manager), client.visible()])
 
         begun = asyncio.Event()
@@ -299,10 +301,10 @@ def test_a_handler_that_outlives_the_cancellation_of_all_tasks_keeps_its_message
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(1.2 * VISIBILITY_S)
 
     async def main() -> None:
-        consumer = AsyncSQSConsumer(URL, handle, client=client, **options(manager, visibility_timeout=1))
+        consumer = AsyncSQSConsumer(URL, handle, client=client, **options(manager, visibility_timeout=VISIBILITY_S))
         tasks.append(asyncio.create_task(consumer.run()))
         await begun.wait()
 

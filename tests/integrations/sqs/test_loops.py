@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from integrations.sqs.program import Order, async_client, client
 from integrations.sqs.scene import Scene
+from integrations.sqs.wire import BOUND_S
 from protectwork_sqs import Message, protected_batches, protected_messages
 
 from protectwork import SettingsError
@@ -238,7 +239,7 @@ def test_batches_are_no_larger_than_wanted(scene: Scene, aws: Any, options: Any)
 
 def in_asyncio(scene: Scene, loop: Any) -> None:
     async def main() -> None:
-        async with async_client(scene.wire.url) as aws:
+        async with asyncio.timeout(BOUND_S), async_client(scene.wire.url) as aws:
             await loop(aws)
 
     asyncio.run(main())
