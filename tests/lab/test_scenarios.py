@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,8 @@ class Played:
     Attributes:
         report: The lab's.
         unprotected: The jobs that the timeline does not show protected from their beginning to their end.
-        outlived: For each task that a deployment has stopped, how long it outlived its last job, in seconds.
+        outlived: For each task that a deployment has stopped, how long it outlived its last job in seconds, or the
+            beginning of that deployment, if it had nothing to do any more.
     """
 
     report: Report
@@ -86,12 +88,13 @@ def unprotected(one: Service) -> tuple[str, ...]:
 
 
 def outlived(one: Service) -> Iterator[float]:
-    stopped = f"{Cause.DEPLOYMENT}; "
-    ended = [event for event in one.events if event.kind is EventKind.TASK_ENDED and event.detail.startswith(stopped)]
-    for event in ended:
-        jobs = [run.ended or 0.0 for run in one._runs.read() if one.task(run.task) is one.task(event.task or "")]
-        if jobs:
-            yield event.time - max(jobs)
+    report, events = one.report(), one.events
+    deployment_of = {event.task: event.detail for event in events if event.kind is EventKind.TASK_STARTED}
+    replaced_at = {old.id: new.began for old, new in pairwise(report.deployments)}
+    for event in events:
+        if event.kind is EventKind.TASK_ENDED and event.detail.startswith(f"{Cause.DEPLOYMENT}; "):
+            jobs = [run.ended or 0.0 for run in one._runs.read() if one.task(run.task) is one.task(event.task or "")]
+            yield event.time - max([replaced_at[deployment_of[event.task]], *jobs])
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +131,7 @@ def test_every_old_task_ends_soon_after_its_last_job(all_played: dict[str, Playe
     played = all_played["rolling-deploy"]
     assert all(deployment.completed for deployment in played.report.deployments)
     assert played.report.stops[Cause.DEPLOYMENT] == 2 * TASKS
-    assert len(played.outlived) >= TASKS
+    assert len(played.outlived) == 2 * TASKS
     assert max(played.outlived) <= LINGER_S * LATEST + 5
 
 
